@@ -1,1 +1,66 @@
-//! c
+//! Processes as in Python's `multiprocessing`, typed, and right when one of them is killed.
+//!
+//! Read the modules in this order:
+//!
+//! | module | what it is | Python |
+//! | --- | --- | --- |
+//! | [`process`] | start a function in a process of its own, wait for it | `Process` |
+//! | [`connection`] | two ends of a pipe that carry typed messages | `Pipe` |
+//! | [`sync`] | wait for what another process does | `Event` |
+//! | [`pool`] | a fixed number of processes that share out the calls | `Pool` |
+//! | [`log`] | a log with a stopwatch | the course's `Log` |
+//! | [`codec`] | what a message looks like, and its limits | `pickle` |
+//! | [`error`] | every error in one type, for `main` | |
+//!
+//! Every program that starts processes begins its `main` with [`init`]:
+//!
+//! ```
+//! use common::Process;
+//!
+//! fn greet(name: String) {
+//!     println!("hello, {name}");
+//! }
+//!
+//! fn main() -> common::Result<()> {
+//!     common::init();
+//!     let child = Process::new(greet, "Ada".to_string()).start()?;
+//!     assert_eq!(child.join()?.code(), Some(0));
+//!     Ok(())
+//! }
+//! ```
+//!
+//! # Which one when
+//!
+//! | you want to | take |
+//! | --- | --- |
+//! | run one function beside the program | [`Process`] |
+//! | call one function for many inputs, on all cores | [`Pool`] |
+//! | let two processes talk | [`pipe()`] |
+//! | let many processes wait for one moment | [`sync::Event`] |
+
+#[cfg(not(target_os = "linux"))]
+compile_error!(
+    "common runs on Linux (also in WSL2 and in containers); see the section \
+     \"macOS and Windows\" of the README for how to work from those systems"
+);
+
+pub mod process;
+
+pub mod connection;
+pub mod sync;
+
+pub mod pool;
+
+pub mod codec;
+pub mod error;
+pub mod log;
+
+mod shared;
+mod sys;
+mod timer;
+
+pub use connection::{Connection, pipe};
+pub use error::{Error, Result};
+pub use log::Log;
+pub use pool::Pool;
+pub use process::{Child, Exit, Process, init, is_child};

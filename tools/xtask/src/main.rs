@@ -1,2 +1,110 @@
-//! s
-fn main(){}
+//! Every chore of the workspace, as `cargo xtask NAME`.
+//!
+//! `cargo xtask` alone prints the list. It is made from the comments below, and `ci` runs the steps of
+//! one table, so that no check is written down twice.
+
+mod steps;
+mod tidy;
+
+use std::io::{self, Write as _};
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, Parser, Subcommand};
+
+/// Every chore of the workspace.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", disable_help_subcommand = true)]
+struct Arguments {
+    #[command(subcommand)]
+    chore: Option<Chore>,
+}
+
+#[derive(Subcommand)]
+enum Chore {
+    /// Everything that a reviewer would run, in order, up to the first failure
+    Ci,
+    /// The layout of the code
+    Fmt {
+        /// Change the files instead of reporting them
+        #[arg(long)]
+        fix: bool,
+    },
+    /// Clippy over everything; a warning is an error
+    Lint,
+    /// All tests, as the README says
+    Test,
+    /// The documentation of every crate; a warning is an error
+    Docs,
+    /// Licences, sources and duplicates of the dependencies
+    Deny {
+        /// Ask the database of known weaknesses as well, over the network
+        #[arg(long)]
+        advisories: bool,
+    },
+    /// Every assignment: starter, solution and mutants earn what they should
+    Verify,
+    /// Layout, headers, tables and bans
+    Tidy {
+        /// Write what is generated again (the README's index of lessons)
+        #[arg(long)]
+        fix: bool,
+    },
+}
+
+fn main() -> ExitCode {
+    let Some(chore) = Arguments::parse().chore else {
+        return match Arguments::command().print_help() {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(_) => ExitCode::FAILURE,
+        };
+    };
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let root = root.canonicalize().unwrap_or(root);
+    match run(&chore, &root) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => {
+            let _ = writeln!(io::stderr(), "{problem}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Does one chore in the workspace at `root`. An error is a text for the reader.
+fn run(chore: &Chore, root: &Path) -> Result<(), String> {
+    match chore {
+        Chore::Ci => steps::ci(root),
+        Chore::Fmt { fix: false } => steps::fmt(root),
+        Chore::Fmt { fix: true } => steps::cargo(root, &["fmt", "--all"]),
+        Chore::Lint => steps::lint(root),
+        Chore::Test => steps::test(root),
+        Chore::Docs => steps::docs(root),
+        Chore::Deny { advisories } => steps::deny(root, *advisories),
+        Chore::Verify => steps::verify(root),
+        Chore::Tidy { fix: false } => steps::tidy(root),
+        Chore::Tidy { fix: true } => tidy::fix(root).and_then(|()| steps::tidy(root)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn every_step_of_ci_is_a_chore_of_its_own() {
+        let arguments = Arguments::command();
+        for (name, _) in steps::CI {
+            assert!(arguments.get_subcommands().any(|chore| chore.get_name() == *name), "{name}");
+        }
+        let chores = arguments.get_subcommands().map(clap::Command::get_name);
+        let missing: Vec<_> = chores
+            .filter(|name| *name != "ci" && steps::CI.iter().all(|(n, _)| n != name))
+            .collect();
+        assert_eq!(missing, [""; 0], "a chore that `ci` leaves out");
+    }
+}

@@ -1,0 +1,162 @@
+//! One file to one program, with `rustc`.
+//!
+//! The student's manifest, build script and Cargo configuration play no part: the one file is
+//! written to a fresh folder as `main.rs`, and the compiler itself is called with arguments that
+//! stand here. It runs under limits like any other program, because it can be kept busy for ever
+//! too. [`keep`] is that run: the program `autograder` in a second process, so that nothing is left
+//! when the grader is killed meanwhile.
+
+use std::env;
+use std::ffi::OsString;
+use std::fs;
+use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStringExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+use crate::intake::Submission;
+use crate::kit::Kit;
+use crate::runner::{self, Limits, Plan, RunError, Stop};
+use crate::{order, text};
+
+/// How long the compiler may take for one submission.
+const WALL: Duration = Duration::from_secs(120);
+
+/// How much the compiler may print.
+const OUTPUT: usize = 4 << 20;
+
+/// How much of that is shown.
+const SHOWN: usize = 6000;
+
+/// What the compiler made of a submission.
+#[derive(Clone, Debug)]
+pub enum Built {
+    /// A program, and what the compiler remarked on it.
+    Program {
+        /// Where it lies.
+        program: PathBuf,
+        /// Warnings, safe to print; mostly empty.
+        messages: String,
+    },
+    /// Nothing, and why.
+    Failed {
+        /// What the compiler said, safe to print.
+        messages: String,
+    },
+}
+
+/// Builds a submission in `folder`, which must be empty.
+///
+/// # Errors
+///
+/// If the compiler cannot be run. That it refuses the submission is no error.
+pub fn build(kit: &Kit, crates: &[String], submission: &Submission, folder: &Path) -> Result<Built> {
+    let libraries = kit.libraries()?;
+    let source = folder.join("main.rs");
+    fs::write(&source, &submission.source).map_err(Error::io("cannot write", &source))?;
+
+    // As `cargo run` builds it: what overflows or panics for the student does so here.
+    let fixed = [
+        "--edition=2024",
+        "--crate-name=submission",
+        "--crate-type=bin",
+        "--color=never",
+        "--diagnostic-width=100",
+        "-Copt-level=1",
+        "-Cdebug-assertions=on",
+        "-Cdebuginfo=line-tables-only",
+    ];
+    let mut args: Vec<OsString> = fixed.iter().map(OsString::from).collect();
+    args.extend(libraries.externs(crates.iter().map(String::as_str)));
+    args.extend(["-o", "program", "main.rs"].map(OsString::from));
+
+    let order = Order {
+        program: libraries.rustc.clone(),
+        args: args.into_iter().map(OsStringExt::into_vec).collect(),
+        path: env::var_os("PATH").unwrap_or_default().into_vec(),
+        folder: folder.to_path_buf(),
+    };
+    let mut answer = None;
+    order::place(
+        Command::new(kit.keeper()).arg("keep"),
+        &order,
+        WALL + Duration::from_secs(60),
+        |line| {
+            answer = Some(serde_json::from_str::<Answer>(line).map_err(|error| error.to_string())?);
+            Ok(())
+        },
+    )
+    .and_then(|()| answer.ok_or_else(|| "did not answer".to_string()))
+    .and_then(|answer| match answer {
+        Answer::Ended { success, said } => {
+            let program = folder.join("program");
+            Ok(if success && program.is_file() {
+                Built::Program { program, messages: said }
+            } else {
+                Built::Failed { messages: said }
+            })
+        }
+        Answer::Fault(message) => Err(message),
+    })
+    .map_err(|message| Error::Kit(format!("the keeper of the compiler {message}")))
+}
+
+/// What the keeper is to run.
+#[derive(Serialize, Deserialize)]
+struct Order {
+    program: PathBuf,
+    args: Vec<Vec<u8>>,
+    path: Vec<u8>,
+    folder: PathBuf,
+}
+
+/// What the keeper has to say about it.
+#[derive(Serialize, Deserialize)]
+enum Answer {
+    Ended { success: bool, said: String },
+    Fault(String),
+}
+
+/// The keeper's process: takes its order from stdin, runs the compiler, answers on stdout.
+///
+/// # Errors
+///
+/// If there is no order, or nobody to answer to.
+pub fn keep() -> io::Result<()> {
+    let order: Order = order::receive()?;
+    let plan = Plan {
+        program: order.program,
+        args: order.args.into_iter().map(OsString::from_vec).collect(),
+        // The linker is looked for in PATH.
+        env: vec![("PATH".into(), OsString::from_vec(order.path))],
+        folder: order.folder,
+        input: None,
+        limits: Limits { wall: WALL, output: OUTPUT },
+    };
+    let answer = match runner::run(&plan, Some(io::stdin().as_fd())) {
+        Ok(outcome) => {
+            let stopped = match &outcome.stopped {
+                Some(Stop::Time) => {
+                    format!("the compiler was stopped after {} seconds\n", WALL.as_secs())
+                }
+                Some(Stop::Output) => "the compiler printed too much and was stopped\n".to_string(),
+                Some(Stop::Leftovers(_)) => "the compiler left processes behind\n".to_string(),
+                None => String::new(),
+            };
+            let success = outcome.status.success() && outcome.stopped.is_none();
+            Answer::Ended { success, said: stopped + &text::clean(&outcome.stderr, SHOWN) }
+        }
+        Err(RunError::Abandoned) => {
+            // Nobody else will remove it now.
+            let _ = fs::remove_dir_all(&plan.folder);
+            return Ok(());
+        }
+        Err(error) => Answer::Fault(format!("failed: {error}")),
+    };
+    order::reply(&answer)
+}

@@ -1,0 +1,174 @@
+//! One submission from file to report.
+//!
+//! Intake, build, judge. A refused submission and one that does not compile end there, with a
+//! report; what is not the student's fault ends with an [`Error`].
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use crate::assignment::{Assignment, Visibility};
+use crate::build::{self, Built};
+use crate::error::{Error, Result};
+use crate::intake;
+use crate::judge::{Event, Task};
+use crate::kit::Kit;
+use crate::order;
+use crate::report::Report;
+
+/// How many runs at their limit the judge is given time for, per test.
+const RUNS_PER_TEST: u32 = 4;
+
+/// And what it may need besides.
+const JUDGE_OVERHEAD: Duration = Duration::from_secs(30);
+
+/// Which tests are graded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// The public ones: a student's own check.
+    Public,
+    /// All that are there.
+    All,
+}
+
+/// What the grader is about to do.
+#[derive(Clone, Debug)]
+pub enum Step {
+    /// Ask Cargo for the libraries.
+    Libraries,
+    /// Build the submission.
+    Building,
+    /// Build a judge.
+    Judge(&'static str),
+    /// Run a test.
+    Test {
+        /// The how-manieth it is.
+        number: usize,
+        /// Of how many.
+        of: usize,
+        /// What it wants.
+        title: String,
+    },
+}
+
+impl std::fmt::Display for Step {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Step::Libraries => write!(out, "making the libraries ready"),
+            Step::Building => write!(out, "building the submission"),
+            Step::Judge(file) => write!(out, "making {file} ready"),
+            Step::Test { number, of, title } => write!(out, "test {number} of {of}: {title}"),
+        }
+    }
+}
+
+/// Grades one file.
+///
+/// # Errors
+///
+/// If the grader or the assignment is at fault: the libraries cannot be built, a tests file does
+/// not compile, a judge does not behave, or the operating system refuses something.
+pub fn grade(
+    kit: &Kit,
+    assignment: &Assignment,
+    file: &Path,
+    scope: Scope,
+    progress: &mut dyn FnMut(Step),
+) -> Result<Report> {
+    let mut report = Report::new(assignment, intake::display_name(file));
+    let visibilities: &[Visibility] = match scope {
+        Scope::All if assignment.has_hidden => &[Visibility::Public, Visibility::Hidden],
+        _ => {
+            report.set_hidden_aside();
+            &[Visibility::Public]
+        }
+    };
+
+    let submission = match intake::take(file) {
+        Ok(submission) => submission,
+        Err(refusal) => {
+            report.refuse(&refusal);
+            return Ok(report);
+        }
+    };
+
+    if !kit.is_ready() {
+        progress(Step::Libraries);
+    }
+    let libraries = kit.libraries()?;
+
+    progress(Step::Building);
+    let folder = tempfile::Builder::new()
+        .prefix("grade-")
+        .tempdir()
+        .map_err(Error::io("cannot create a folder in", &std::env::temp_dir()))?;
+    let build_folder = subfolder(folder.path(), "build")?;
+    let program = match build::build(kit, &assignment.manifest.crates, &submission, &build_folder)? {
+        Built::Program { program, messages } => {
+            report.build_messages = messages;
+            program
+        }
+        Built::Failed { messages } => {
+            report.fail_to_build(messages);
+            return Ok(report);
+        }
+    };
+
+    let of = visibilities.iter().map(|&visibility| assignment.tests(visibility).count()).sum();
+    let mut number = 0;
+    for &visibility in visibilities {
+        progress(Step::Judge(visibility.file()));
+        let judge = libraries.judge(assignment, visibility)?;
+        let limits = assignment.manifest.limits;
+        let task = Task {
+            program: program.clone(),
+            folder: subfolder(folder.path(), &format!("{visibility:?}"))?,
+            wall_seconds: limits.wall_seconds as f64,
+            output_bytes: limits.output_bytes,
+            tests: assignment.tests(visibility).map(|test| test.name.clone()).collect(),
+        };
+        let wall = Duration::from_secs(limits.wall_seconds);
+        let patience = wall * RUNS_PER_TEST * task.tests.len() as u32 + JUDGE_OVERHEAD;
+        let mut graded = 0;
+        order::place(&mut Command::new(judge), &task, patience, |line| {
+            let event = serde_json::from_str(line).map_err(|error| format!("speaks gibberish: {error}"))?;
+            let named = |name: &str| {
+                assignment
+                    .tests(visibility)
+                    .find(|test| test.name == name)
+                    .ok_or_else(|| format!("speaks of an unknown test {name:?}"))
+            };
+            match event {
+                Event::Started { test } => {
+                    number += 1;
+                    progress(Step::Test { number, of, title: named(&test)?.title.clone() });
+                }
+                Event::Finished { test, verdict, message, seconds } => {
+                    graded += 1;
+                    report.enter(named(&test)?, verdict, message, seconds);
+                }
+                Event::Fault { message } => return Err(message),
+            }
+            Ok(())
+        })
+        .and_then(|()| {
+            if graded == task.tests.len() {
+                Ok(())
+            } else {
+                Err(format!("graded {graded} of {} tests", task.tests.len()))
+            }
+        })
+        .map_err(|message| Error::Judge {
+            file: format!("assignments/{}/{}", assignment.name, visibility.file()),
+            message,
+        })?;
+    }
+    Ok(report)
+}
+
+fn subfolder(folder: &Path, name: &str) -> Result<std::path::PathBuf> {
+    let path = folder.join(name);
+    fs::create_dir(&path).map_err(Error::io("cannot create", &path))?;
+    Ok(path)
+}

@@ -1,0 +1,250 @@
+//! The result of grading one submission, and how it is written.
+//!
+//! Everything but `seconds` and `machine` is the same wherever the same submission is graded.
+
+use std::env;
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::thread;
+
+use serde::Serialize;
+
+use crate::assignment::{Assignment, FULL_POINTS, Test, Visibility};
+use crate::error::{Error, Result};
+use crate::intake::Refusal;
+use crate::verdict::Verdict;
+
+/// The version of the format: it grows when a reader of the old one would be misled.
+pub const SCHEMA: u32 = 1;
+
+/// How a submission was kept apart from the machine that it ran on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Tier {
+    /// `none`, for now.
+    pub name: &'static str,
+    /// What that means for the score.
+    pub meaning: &'static str,
+}
+
+/// No sandbox.
+pub const NO_SANDBOX: Tier = Tier { name: "none", meaning: "no sandbox: local feedback only" };
+
+/// The result.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// The name of the assignment.
+    pub assignment: String,
+    /// Its title.
+    pub title: String,
+    /// The name of the submitted file, without its folder.
+    pub submission: String,
+    /// How it was kept apart.
+    pub tier: Tier,
+    /// The gravest verdict of all that was graded.
+    pub verdict: Verdict,
+    /// The points earned.
+    pub points: u32,
+    /// The points that could be earned in what was graded here.
+    pub out_of: u32,
+    /// The points of what is graded after submission.
+    pub to_come: u32,
+    /// Why the submission was refused, if it was.
+    pub refused: Option<String>,
+    /// What the compiler said, shortened.
+    pub build_messages: String,
+    /// Every test, in the order of the assignment.
+    pub tests: Vec<TestReport>,
+    /// Where it was graded.
+    pub machine: Machine,
+}
+
+/// The result of one test.
+#[derive(Clone, Debug, Serialize)]
+pub struct TestReport {
+    /// Its name.
+    pub name: String,
+    /// What it wants.
+    pub title: String,
+    /// Who may see it.
+    pub visibility: Visibility,
+    /// Whether it was graded.
+    pub state: State,
+    /// What came of it, if it was.
+    pub verdict: Option<Verdict>,
+    /// The points earned.
+    pub points: u32,
+    /// The points that it is worth.
+    pub out_of: u32,
+    /// What went wrong, shortened.
+    pub message: Option<String>,
+    /// What to think about, when it failed.
+    pub hint: Option<String>,
+    /// How long it took.
+    pub seconds: Option<f64>,
+}
+
+/// Whether a test was graded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum State {
+    /// It was.
+    #[serde(rename = "graded")]
+    Graded,
+    /// There was no program to run it on.
+    #[serde(rename = "not run")]
+    NotRun,
+    /// It is hidden, and this was a student's own check.
+    #[serde(rename = "graded after submission")]
+    AfterSubmission,
+}
+
+/// The machine that graded.
+#[derive(Clone, Debug, Serialize)]
+pub struct Machine {
+    /// The operating system.
+    pub os: &'static str,
+    /// The processor's architecture.
+    pub arch: &'static str,
+    /// How many processors the grader may use; 0 if unknown.
+    pub processors: usize,
+}
+
+impl Report {
+    /// A report in which nothing has been graded yet.
+    pub(crate) fn new(assignment: &Assignment, submission: String) -> Report {
+        let tests = assignment.manifest.tests.iter().map(TestReport::new).collect();
+        Report {
+            schema: SCHEMA,
+            assignment: assignment.name.clone(),
+            title: assignment.manifest.title.clone(),
+            submission,
+            tier: NO_SANDBOX,
+            verdict: Verdict::Ok,
+            points: 0,
+            out_of: FULL_POINTS,
+            to_come: 0,
+            refused: None,
+            build_messages: String::new(),
+            tests,
+            machine: Machine {
+                os: env::consts::OS,
+                arch: env::consts::ARCH,
+                processors: thread::available_parallelism().map_or(0, usize::from),
+            },
+        }
+    }
+
+    /// Sets the hidden tests aside: they are not graded here.
+    pub(crate) fn set_hidden_aside(&mut self) {
+        for test in self.tests.iter_mut().filter(|test| test.visibility == Visibility::Hidden) {
+            test.state = State::AfterSubmission;
+            self.to_come += test.out_of;
+            self.out_of -= test.out_of;
+        }
+    }
+
+    pub(crate) fn refuse(&mut self, refusal: &Refusal) {
+        self.verdict = Verdict::Rej;
+        self.refused = Some(refusal.to_string());
+    }
+
+    pub(crate) fn fail_to_build(&mut self, messages: String) {
+        self.verdict = Verdict::Ce;
+        self.build_messages = messages;
+    }
+
+    /// Enters what came of one test.
+    pub(crate) fn enter(
+        &mut self,
+        test: &Test,
+        verdict: Verdict,
+        message: Option<String>,
+        seconds: f64,
+    ) {
+        let Some(entry) = self.tests.iter_mut().find(|entry| entry.name == test.name) else { return };
+        entry.state = State::Graded;
+        entry.verdict = Some(verdict);
+        entry.seconds = Some(seconds);
+        entry.message = message;
+        if verdict == Verdict::Ok {
+            entry.points = entry.out_of;
+            self.points += entry.out_of;
+        } else {
+            entry.hint = Some(test.hint.clone());
+        }
+        self.verdict = self.verdict.max(verdict);
+    }
+
+    /// 0 all passed, 1 some failed, 2 refused or does not build.
+    pub fn exit_code(&self) -> u8 {
+        match self.verdict {
+            Verdict::Ok => 0,
+            Verdict::Ce | Verdict::Rej => 2,
+            _ => 1,
+        }
+    }
+
+    /// The report as JSON, with a line break at its end.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] if it cannot be put into JSON, which would be a fault of the grader.
+    pub fn to_json(&self) -> Result<String> {
+        let json = serde_json::to_string_pretty(self).map_err(|error| Error::Io {
+            action: "cannot put into JSON",
+            path: Path::new("the result").to_path_buf(),
+            source: error.into(),
+        })?;
+        Ok(json + "\n")
+    }
+
+    /// Writes the report as JSON: whole or not at all.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] if the file cannot be written.
+    pub fn write(&self, path: &Path) -> Result<()> {
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        // Open to others as far as the umask allows, like any new file.
+        let mut file = tempfile::Builder::new()
+            .permissions(fs::Permissions::from_mode(0o666))
+            .tempfile_in(folder.unwrap_or(Path::new(".")))
+            .map_err(Error::io("cannot write", path))?;
+        file.write_all(self.to_json()?.as_bytes()).map_err(Error::io("cannot write", path))?;
+        file.persist(path).map(drop).map_err(|error| Error::io("cannot write", path)(error.error))
+    }
+}
+
+impl TestReport {
+    fn new(test: &Test) -> TestReport {
+        TestReport {
+            name: test.name.clone(),
+            title: test.title.clone(),
+            visibility: test.visibility,
+            state: State::NotRun,
+            verdict: None,
+            points: 0,
+            out_of: test.points,
+            message: None,
+            hint: None,
+            seconds: None,
+        }
+    }
+}
+
+/// Removes an earlier result, so that nobody takes it for this one if grading breaks off.
+///
+/// # Errors
+///
+/// [`Error::Io`] if it is there and cannot be removed.
+pub fn remove_old(path: &Path) -> Result<()> {
+    match fs::symlink_metadata(path) {
+        Ok(metadata) if metadata.is_file() => {
+            fs::remove_file(path).map_err(Error::io("cannot remove", path))
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,117 @@
+//! The report as a person reads it.
+
+use std::fmt::Write;
+
+use comfy_table::{Cell, CellAlignment, Color, ContentArrangement, Table, presets};
+
+use crate::report::{Report, State, TestReport};
+use crate::text;
+use crate::verdict::Verdict;
+use crate::verify::Row;
+
+/// The width of a table that goes to no terminal.
+const PLAIN_WIDTH: u16 = 100;
+
+/// How tables are drawn.
+#[derive(Clone, Copy, Debug)]
+pub struct Look {
+    /// Whether they go to a terminal, whose width counts.
+    pub terminal: bool,
+    /// Whether they may use colours.
+    pub colours: bool,
+}
+
+/// The whole report: a table of tests, the points, and what to think about.
+pub fn report(report: &Report, look: Look) -> String {
+    let mut out = String::new();
+    let _ = writeln!(out, "{}: {} ({})", report.assignment, report.title, report.submission);
+    match report.verdict {
+        Verdict::Rej => {
+            let reason = report.refused.as_deref().unwrap_or_default();
+            let _ = writeln!(out, "refused (REJ): {}: {reason}", report.submission);
+            return out;
+        }
+        Verdict::Ce => {
+            let _ = writeln!(out, "does not compile (CE):\n{}", text::quote(&report.build_messages));
+            let _ = writeln!(out, "points: 0 of {}", report.out_of);
+            return out;
+        }
+        _ => {}
+    }
+    if !report.build_messages.is_empty() {
+        let _ = writeln!(out, "the compiler remarks:\n{}", text::quote(&report.build_messages));
+    }
+
+    let mut table = new_table(look, &["test", "verdict", "points"]);
+    for test in &report.tests {
+        let points = match test.state {
+            State::Graded => format!("{} of {}", test.points, test.out_of),
+            _ => format!("of {}", test.out_of),
+        };
+        table.add_row([
+            Cell::new(&test.title),
+            verdict_cell(test),
+            Cell::new(points).set_alignment(CellAlignment::Right),
+        ]);
+    }
+    let _ = writeln!(out, "{table}");
+    let _ = write!(out, "points: {} of {}", report.points, report.out_of);
+    let _ = match report.to_come {
+        0 => writeln!(out),
+        more => writeln!(out, "; {more} more are graded after submission"),
+    };
+
+    for test in &report.tests {
+        let Some(verdict) = test.verdict.filter(|&verdict| verdict != Verdict::Ok) else { continue };
+        let _ = writeln!(out, "\n{}: {} ({verdict})", test.title, verdict.words());
+        out.push_str(&text::quote(test.message.as_deref().unwrap_or_default()));
+        if let Some(hint) = &test.hint {
+            let _ = writeln!(out, "  hint: {hint}");
+        }
+    }
+    out
+}
+
+/// The table of a proof.
+pub fn proof(rows: &[Row], look: Look) -> String {
+    let mut table = new_table(look, &["assignment", "program", "must get", "got", ""]);
+    for row in rows {
+        let (word, colour) = if row.holds { ("holds", Color::Green) } else { ("FAILS", Color::Red) };
+        table.add_row([
+            Cell::new(&row.assignment),
+            Cell::new(&row.program),
+            Cell::new(&row.wanted),
+            Cell::new(&row.got),
+            Cell::new(word).fg(colour),
+        ]);
+    }
+    format!("{table}\n")
+}
+
+/// A table with these heads.
+pub fn new_table(look: Look, heads: &[&str]) -> Table {
+    let mut table = Table::new();
+    table.load_preset(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_header(heads);
+    if !look.terminal {
+        table.set_width(PLAIN_WIDTH);
+    }
+    if look.colours {
+        table.enforce_styling();
+    } else {
+        table.force_no_tty();
+        table.set_width(table.width().unwrap_or(PLAIN_WIDTH));
+    }
+    table
+}
+
+fn verdict_cell(test: &TestReport) -> Cell {
+    match (test.state, test.verdict) {
+        (State::Graded, Some(verdict)) => {
+            let colour = if verdict == Verdict::Ok { Color::Green } else { Color::Red };
+            Cell::new(format!("{} ({verdict})", verdict.words())).fg(colour)
+        }
+        (State::AfterSubmission, _) => Cell::new("graded after submission"),
+        _ => Cell::new("not run"),
+    }
+}

@@ -1,0 +1,80 @@
+//! Sleep until a word in shared memory changes, and wake who sleeps.
+//!
+//! The words lie in memory that several processes map, so the calls are the shared ones (without
+//! `FUTEX_PRIVATE_FLAG`): the kernel finds the sleepers by the page, not by the address.
+//!
+//! # System calls
+//!
+//! `futex(2)`: `FUTEX_WAIT` (with a relative limit) and `FUTEX_WAKE`.
+
+use super::checked;
+use std::ptr;
+use std::sync::atomic::AtomicU32;
+use std::time::Duration;
+
+/// Sleeps while `word` holds `expected`: until a wake, a signal, or the end of `limit`.
+///
+/// It may return early for no reason; the caller looks at the word again and decides. That is why
+/// there is nothing to return.
+pub(crate) fn wait(word: &AtomicU32, expected: u32, limit: Duration) {
+    let limit = libc::timespec {
+        tv_sec: limit.as_secs().try_into().unwrap_or(libc::time_t::MAX),
+        tv_nsec: limit.subsec_nanos().into(),
+    };
+    // SAFETY: the word outlives the call, the limit is a valid timespec, and the kernel only reads.
+    let result = unsafe {
+        libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAIT, expected, &raw const limit)
+    };
+    // EAGAIN (it had changed already), EINTR and ETIMEDOUT all mean: look again.
+    let _ = checked(result);
+}
+
+/// Wakes at most `count` of those who sleep on `word`.
+pub(crate) fn wake(word: &AtomicU32, count: i32) {
+    // SAFETY: the word is valid; a wake reads no memory of ours.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_futex,
+            word.as_ptr(),
+            libc::FUTEX_WAKE,
+            count,
+            ptr::null::<libc::timespec>(),
+        )
+    };
+    debug_assert!(result >= 0, "a wake of a mapped, aligned word cannot fail");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::Ordering::SeqCst;
+    use std::time::Instant;
+
+    #[test]
+    fn a_changed_word_does_not_sleep() {
+        wait(&AtomicU32::new(1), 0, Duration::from_secs(3600));
+    }
+
+    #[test]
+    fn the_limit_ends_the_sleep() {
+        let (word, start) = (AtomicU32::new(0), Instant::now());
+        while start.elapsed() < Duration::from_millis(20) {
+            wait(&word, 0, Duration::from_millis(20));
+        }
+        assert_eq!(word.load(SeqCst), 0);
+    }
+
+    #[test]
+    fn a_wake_ends_the_sleep() {
+        let word = AtomicU32::new(0);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while word.load(SeqCst) == 0 {
+                    wait(&word, 0, Duration::from_secs(3600));
+                }
+            });
+            word.store(1, SeqCst);
+            wake(&word, i32::MAX);
+        });
+    }
+}

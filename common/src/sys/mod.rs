@@ -1,0 +1,38 @@
+//! The kernel: one Rust function per kernel call, and the only place that names `nix` or `libc`.
+//!
+//! | file | what it wraps |
+//! | --- | --- |
+//! | [`process`] | start this executable again, wait for a child, watch one by descriptor |
+//! | [`entry`] | a function as its distance in the executable |
+//! | [`socket`] | socket pairs that carry bytes and descriptors, `poll` |
+//! | [`memory`] | memory that has no name and that several processes map |
+//! | [`futex`] | sleep until a word in shared memory changes |
+//! | [`signal`] | the names of signals |
+//!
+//! Everything here takes and gives descriptors as owned or borrowed types, goes on after an
+//! interrupted call, and reports [`std::io::Error`].
+#![expect(unsafe_code, reason = "this is where the system calls are")]
+
+pub(crate) mod entry;
+pub(crate) mod futex;
+pub(crate) mod memory;
+pub(crate) mod process;
+pub(crate) mod signal;
+pub(crate) mod socket;
+
+use std::io;
+
+/// Calls `call` again for as long as a signal interrupts it.
+fn retry<T>(mut call: impl FnMut() -> nix::Result<T>) -> io::Result<T> {
+    loop {
+        match call() {
+            Err(nix::errno::Errno::EINTR) => {}
+            other => return other.map_err(io::Error::from),
+        }
+    }
+}
+
+/// The result of a raw system call: -1 means that `errno` holds the reason.
+fn checked(result: libc::c_long) -> nix::Result<libc::c_long> {
+    nix::errno::Errno::result(result)
+}

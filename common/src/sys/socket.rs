@@ -1,0 +1,209 @@
+//! Socket pairs that carry bytes and descriptors, and `poll`.
+//!
+//! Descriptors ride on a byte: a send attaches at most [`MAX_DESCRIPTORS`] to what it writes, and
+//! they arrive with the first of those bytes. Every descriptor that arrives is owned at once, also
+//! where the kernel had to drop some, so none can be lost.
+//!
+//! # System calls
+//!
+//! `socketpair(2)`, `sendmsg(2)` and `recvmsg(2)` with `SCM_RIGHTS` (`unix(7)`, `cmsg(3)`), `poll(2)`.
+
+use super::retry;
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout};
+use nix::sys::socket::{
+    AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, sendmsg, socketpair,
+};
+use std::io::{self, IoSlice};
+use std::mem;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::time::{Duration, Instant};
+
+/// How many descriptors the kernel takes in one message (`SCM_MAX_FD`).
+pub(crate) const MAX_DESCRIPTORS: usize = 253;
+
+/// Two connected stream sockets.
+pub(crate) fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
+    Ok(socketpair(AddressFamily::Unix, SockType::Stream, None, SockFlag::SOCK_CLOEXEC)?)
+}
+
+/// Writes some of `parts` with `descriptors` on the first byte, and says how many bytes it took.
+///
+/// # Errors
+///
+/// EPIPE where the other end is closed (no SIGPIPE is raised).
+pub(crate) fn send(
+    socket: BorrowedFd<'_>,
+    parts: &[IoSlice<'_>],
+    descriptors: &[RawFd],
+) -> io::Result<usize> {
+    let rights = [ControlMessage::ScmRights(descriptors)];
+    let control = if descriptors.is_empty() { &[][..] } else { &rights[..] };
+    retry(|| sendmsg::<()>(socket.as_raw_fd(), parts, control, MsgFlags::MSG_NOSIGNAL, None))
+}
+
+/// Room for one control message with [`MAX_DESCRIPTORS`], aligned for its header.
+#[repr(C, align(8))]
+struct Control([u8; CONTROL]);
+
+/// `CMSG_SPACE(MAX_DESCRIPTORS * 4)`, rounded up to whole words.
+const CONTROL: usize = HEADER + (MAX_DESCRIPTORS * 4).next_multiple_of(8);
+/// A `cmsghdr`: length, level, type.
+const HEADER: usize = mem::size_of::<libc::cmsghdr>();
+
+/// Reads into `buffer`, adds arrived descriptors to `descriptors`, and says how many bytes came.
+///
+/// 0 is the end: the other side is closed.
+///
+/// # Errors
+///
+/// EMFILE where this process could not hold all descriptors that were sent.
+pub(crate) fn receive(
+    socket: BorrowedFd<'_>,
+    buffer: &mut [u8],
+    descriptors: &mut Vec<OwnedFd>,
+) -> io::Result<usize> {
+    let mut control = Control([0; CONTROL]);
+    let mut part = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
+    // SAFETY: all fields of the record may be zero.
+    let mut message: libc::msghdr = unsafe { mem::zeroed() };
+    message.msg_iov = &raw mut part;
+    message.msg_iovlen = 1;
+    message.msg_control = control.0.as_mut_ptr().cast();
+    message.msg_controllen = CONTROL as _;
+    let read = retry(|| {
+        // SAFETY: the record points at a buffer and a control area that live through the call.
+        let result = unsafe {
+            libc::recvmsg(socket.as_raw_fd(), &raw mut message, libc::MSG_CMSG_CLOEXEC)
+        };
+        Errno::result(result)
+    })?;
+    #[allow(clippy::unnecessary_cast, reason = "the field's type differs between C libraries")]
+    let used = (message.msg_controllen as usize).min(CONTROL);
+    own_descriptors(&control.0[..used], descriptors);
+    if message.msg_flags & libc::MSG_CTRUNC != 0 {
+        return Err(Errno::EMFILE.into());
+    }
+    Ok(read as usize)
+}
+
+/// Takes every descriptor that the control messages in `control` carry.
+fn own_descriptors(mut control: &[u8], descriptors: &mut Vec<OwnedFd>) {
+    while control.len() >= HEADER {
+        let word = |at: usize| i32::from_ne_bytes(control[at..at + 4].try_into().expect("4 bytes"));
+        let size = mem::size_of::<usize>();
+        let len = usize::from_ne_bytes(control[..size].try_into().expect("a word"));
+        let len = len.min(control.len());
+        if len < HEADER {
+            return;
+        }
+        if (word(size), word(size + 4)) == (libc::SOL_SOCKET, libc::SCM_RIGHTS) {
+            for number in control[HEADER..len].chunks_exact(4) {
+                let number = RawFd::from_ne_bytes(number.try_into().expect("4 bytes"));
+                // SAFETY: the kernel has just made this descriptor for this message.
+                descriptors.push(unsafe { OwnedFd::from_raw_fd(number) });
+            }
+        }
+        control = &control[len.next_multiple_of(size).min(control.len())..];
+    }
+}
+
+/// What [`poll`] saw at a descriptor.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Ready {
+    /// There is something to read, or the end to be read.
+    pub(crate) readable: bool,
+    /// The other side has closed.
+    pub(crate) closed: bool,
+}
+
+/// What [`poll`] shall wait for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Interest {
+    /// Something to read, or the end.
+    Read,
+    /// Only the end: data does not count.
+    Close,
+}
+
+/// Waits until something happens at one of `watched`, at most for `limit`; all quiet when it ends.
+pub(crate) fn poll(
+    watched: &[(BorrowedFd<'_>, Interest)],
+    limit: Option<Duration>,
+) -> io::Result<Vec<Ready>> {
+    let mut entries: Vec<PollFd<'_>> = watched
+        .iter()
+        .map(|&(descriptor, interest)| {
+            let flags = match interest {
+                Interest::Read => PollFlags::POLLIN | PollFlags::POLLRDHUP,
+                Interest::Close => PollFlags::POLLRDHUP,
+            };
+            PollFd::new(descriptor, flags)
+        })
+        .collect();
+    let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
+    retry(|| {
+        let left = match deadline {
+            None => PollTimeout::NONE,
+            // Rounded up: a wait may end late, never early.
+            Some(deadline) => {
+                let left = deadline.saturating_duration_since(Instant::now());
+                let millis = left.as_nanos().div_ceil(1_000_000);
+                i32::try_from(millis).ok().and_then(|millis| millis.try_into().ok())
+                    .unwrap_or(PollTimeout::MAX)
+            }
+        };
+        nix::poll::poll(&mut entries, left)
+    })?;
+    let gone = PollFlags::POLLHUP | PollFlags::POLLRDHUP | PollFlags::POLLERR | PollFlags::POLLNVAL;
+    Ok(entries
+        .iter()
+        .map(|entry| {
+            let seen = entry.revents().unwrap_or(PollFlags::empty());
+            Ready { readable: !seen.is_empty(), closed: seen.intersects(gone) }
+        })
+        .collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::fd::AsFd;
+
+    #[test]
+    fn bytes_and_descriptors_arrive_together() {
+        let (left, right) = pair().unwrap();
+        let (sent, kept) = pair().unwrap();
+        let parts = [IoSlice::new(b"hel"), IoSlice::new(b"lo")];
+        assert_eq!(send(left.as_fd(), &parts, &[sent.as_raw_fd()]).unwrap(), 5);
+        drop(sent);
+        let (mut buffer, mut descriptors) = ([0; 16], Vec::new());
+        assert_eq!(receive(right.as_fd(), &mut buffer, &mut descriptors).unwrap(), 5);
+        assert_eq!(&buffer[..5], b"hello");
+        // What arrived is the other end of what was kept.
+        send(descriptors[0].as_fd(), &[IoSlice::new(b"x")], &[]).unwrap();
+        assert_eq!(receive(kept.as_fd(), &mut buffer, &mut Vec::new()).unwrap(), 1);
+    }
+
+    #[test]
+    fn as_many_descriptors_as_the_kernel_takes_arrive() {
+        let (left, right) = pair().unwrap();
+        let numbers = [left.as_raw_fd(); MAX_DESCRIPTORS];
+        send(left.as_fd(), &[IoSlice::new(b"x")], &numbers).unwrap();
+        let mut descriptors = Vec::new();
+        assert_eq!(receive(right.as_fd(), &mut [0; 1], &mut descriptors).unwrap(), 1);
+        assert_eq!(descriptors.len(), MAX_DESCRIPTORS);
+    }
+
+    #[test]
+    fn a_closed_side_is_an_end_to_read_and_an_error_to_write() {
+        let (left, right) = pair().unwrap();
+        let watched = [(right.as_fd(), Interest::Close)];
+        assert!(!poll(&watched, Some(Duration::ZERO)).unwrap()[0].closed);
+        drop(left);
+        assert!(poll(&watched, None).unwrap()[0].closed);
+        assert_eq!(receive(right.as_fd(), &mut [0; 1], &mut Vec::new()).unwrap(), 0);
+        let error = send(right.as_fd(), &[IoSlice::new(b"x")], &[]).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
+    }
+}

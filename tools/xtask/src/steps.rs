@@ -1,0 +1,170 @@
+//! The steps of `cargo xtask ci`, each a chore of its own.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use crate::tidy;
+
+/// What a reviewer would run, in order. The first is the README's command for the tests.
+pub(crate) const CI: &[(&str, Step)] = &[
+    ("test", test),
+    ("fmt", fmt),
+    ("lint", lint),
+    ("docs", docs),
+    ("verify", verify),
+    ("deny", |root| deny(root, false)),
+    ("tidy", tidy),
+];
+
+/// A check of the workspace at a path. An error is a text for the reader.
+pub(crate) type Step = fn(&Path) -> Result<(), String>;
+
+/// Runs all steps up to the first that fails, each with its time.
+pub(crate) fn ci(root: &Path) -> Result<(), String> {
+    run_steps(root, CI)
+}
+
+fn run_steps(root: &Path, steps: &[(&str, Step)]) -> Result<(), String> {
+    let start = Instant::now();
+    for (number, (name, step)) in steps.iter().enumerate() {
+        let position = format!("[{}/{}]", number + 1, steps.len());
+        println!("{position} {name} ...");
+        let began = Instant::now();
+        let result = step(root);
+        let took = seconds(began.elapsed());
+        match result {
+            Ok(()) => println!("{position} {name}: ok ({took})"),
+            Err(problem) => {
+                println!("{position} {name}: FAILED ({took})");
+                return Err(format!(
+                    "{problem}\nci: {name} failed after {} of {} steps ({}); run it alone: `cargo xtask {name}`",
+                    number,
+                    steps.len(),
+                    seconds(start.elapsed())
+                ));
+            }
+        }
+    }
+    println!("ci: all {} steps passed ({})", steps.len(), seconds(start.elapsed()));
+    Ok(())
+}
+
+pub(crate) fn test(root: &Path) -> Result<(), String> {
+    cargo(root, &["test", "--workspace"])
+}
+
+pub(crate) fn fmt(root: &Path) -> Result<(), String> {
+    cargo(root, &["fmt", "--all", "--check"])
+        .map_err(|problem| format!("{problem}; `cargo xtask fmt --fix` mends it"))
+}
+
+pub(crate) fn lint(root: &Path) -> Result<(), String> {
+    cargo(root, &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])
+}
+
+pub(crate) fn docs(root: &Path) -> Result<(), String> {
+    let mut command = command(root, &["doc", "--workspace", "--no-deps"]);
+    command.env("RUSTDOCFLAGS", "-D warnings");
+    finish(command)
+}
+
+pub(crate) fn verify(root: &Path) -> Result<(), String> {
+    cargo(root, &["grade", "verify"])
+}
+
+pub(crate) fn deny(root: &Path, advisories: bool) -> Result<(), String> {
+    let asks = cargo_quietly(root, &["deny", "--version"]);
+    if !asks {
+        return Err("`cargo deny` is not installed; `cargo install cargo-deny --locked`".into());
+    }
+    cargo(root, &["deny", "check", "bans", "licenses", "sources"])?;
+    if advisories {
+        return cargo(root, &["deny", "check", "advisories"]);
+    }
+    println!(
+        "advisories NOT checked: their database is fetched over the network; \
+         `cargo xtask deny --advisories` asks it"
+    );
+    Ok(())
+}
+
+pub(crate) fn tidy(root: &Path) -> Result<(), String> {
+    let findings = tidy::check(root)?;
+    match findings.len() {
+        0 => Ok(()),
+        1 => Err(format!("{}\ntidy: 1 finding", findings[0])),
+        n => Err(format!("{}\ntidy: {n} findings", findings.join("\n"))),
+    }
+}
+
+/// Runs cargo in the workspace; its output goes where ours goes.
+pub(crate) fn cargo(root: &Path, args: &[&str]) -> Result<(), String> {
+    finish(command(root, args))
+}
+
+/// Whether cargo does this, without a word.
+fn cargo_quietly(root: &Path, args: &[&str]) -> bool {
+    command(root, args).output().is_ok_and(|output| output.status.success())
+}
+
+fn command(root: &Path, args: &[&str]) -> Command {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(cargo);
+    command.current_dir(root).args(args);
+    // `cargo run` tells a program about the package it runs; the next cargo is not about that one.
+    for (name, _) in std::env::vars_os() {
+        if name.to_str().is_some_and(|name| name.starts_with("CARGO_PKG_")) {
+            command.env_remove(name);
+        }
+    }
+    command.env_remove("CARGO_MANIFEST_DIR").env_remove("CARGO_MANIFEST_PATH");
+    command
+}
+
+fn finish(mut command: Command) -> Result<(), String> {
+    let words: Vec<_> =
+        command.get_args().map(|word| word.to_string_lossy().into_owned()).collect();
+    let text = format!("cargo {}", words.join(" "));
+    match command.status() {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(format!("`{text}` failed ({status})")),
+        Err(error) => Err(format!("`{text}` could not be started: {error}")),
+    }
+}
+
+fn seconds(time: Duration) -> String {
+    format!("{:.1} s", time.as_secs_f64())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn good(_: &Path) -> Result<(), String> {
+        Ok(())
+    }
+
+    fn bad(_: &Path) -> Result<(), String> {
+        Err("broken".into())
+    }
+
+    fn never(_: &Path) -> Result<(), String> {
+        panic!("a step after one that failed");
+    }
+
+    #[test]
+    fn the_first_failure_ends_it() {
+        let root = Path::new(".");
+        assert_eq!(run_steps(root, &[("one", good), ("two", good)]), Ok(()));
+        let steps: &[(&str, Step)] = &[("one", good), ("two", bad), ("three", never)];
+        let error = run_steps(root, steps).expect_err("it fails");
+        assert!(error.starts_with("broken\nci: two failed after 1 of 3 steps"), "{error}");
+    }
+
+    #[test]
+    fn a_failed_command_is_named() {
+        let error = cargo(Path::new("."), &["no-such-chore"]).expect_err("it fails");
+        assert!(error.starts_with("`cargo no-such-chore` failed"), "{error}");
+    }
+}
