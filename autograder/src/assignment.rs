@@ -96,7 +96,8 @@ impl Course {
 
 fn is_course(folder: &Path) -> bool {
     folder.join("assignments").is_dir()
-        && fs::read_to_string(folder.join("Cargo.toml")).is_ok_and(|text| text.contains("[workspace]"))
+        && fs::read_to_string(folder.join("Cargo.toml"))
+            .is_ok_and(|text| text.contains("[workspace]"))
 }
 
 /// One assignment: its folder and what `assignment.toml` says.
@@ -217,7 +218,8 @@ impl Assignment {
     fn read(root: &Path, name: &str) -> Result<Assignment> {
         let short = Path::new("assignments").join(name);
         let folder = root.join(&short);
-        let wrong = |file: &str, message: String| Error::Assignment { file: short.join(file), message };
+        let wrong =
+            |file: &str, message: String| Error::Assignment { file: short.join(file), message };
 
         let path = folder.join("assignment.toml");
         let text = fs::read_to_string(&path).map_err(Error::io("cannot read", &path))?;
@@ -259,7 +261,8 @@ impl Assignment {
             .filter_map(|entry| Some(entry.ok()?.file_name().to_string_lossy().into_owned()))
             .filter(|name| name.ends_with(".rs"))
             .collect();
-        let listed: BTreeSet<String> = self.manifest.mutants.iter().map(|m| m.file.clone()).collect();
+        let listed: BTreeSet<String> =
+            self.manifest.mutants.iter().map(|m| m.file.clone()).collect();
         if let Some(name) = listed.difference(&there).next() {
             return Err(format!("[[mutant]] file = {name:?}: there is no such file in mutants/"));
         }
@@ -279,7 +282,9 @@ fn check_manifest(manifest: &Manifest) -> std::result::Result<(), String> {
     for name in &manifest.crates {
         if !kit::OFFERED.contains(&name.as_str()) {
             let offered = kit::OFFERED.join(", ");
-            return Err(format!("crates: {name:?} is not offered to submissions; offered: {offered}"));
+            return Err(format!(
+                "crates: {name:?} is not offered to submissions; offered: {offered}"
+            ));
         }
     }
     if !(1..=600).contains(&manifest.limits.wall_seconds) {
@@ -303,7 +308,9 @@ fn check_manifest(manifest: &Manifest) -> std::result::Result<(), String> {
     }
     let total: u64 = manifest.tests.iter().map(|test| u64::from(test.points)).sum();
     if total != u64::from(FULL_POINTS) {
-        return Err(format!("[[test]] points add up to {total}; they must add up to {FULL_POINTS}"));
+        return Err(format!(
+            "[[test]] points add up to {total}; they must add up to {FULL_POINTS}"
+        ));
     }
     if manifest.starter.earns >= FULL_POINTS {
         return Err(format!("starter.earns must be less than {FULL_POINTS}"));
@@ -315,7 +322,9 @@ fn check_manifest(manifest: &Manifest) -> std::result::Result<(), String> {
             return Err(format!("[[mutant]] file = {file:?} stands there twice"));
         }
         if file.contains('/') || !file.ends_with(".rs") {
-            return Err(format!("[[mutant]] file = {file:?} must be the name of a .rs file in mutants/"));
+            return Err(format!(
+                "[[mutant]] file = {file:?} must be the name of a .rs file in mutants/"
+            ));
         }
         if mutant.verdict == Verdict::Ok {
             return Err(format!("[[mutant]] {file:?}: a mutant that passes is no mutant"));
@@ -332,15 +341,21 @@ fn check_tests_file(
     visibility: Visibility,
     source: &str,
 ) -> std::result::Result<(), String> {
-    let there = tests_in(source).ok_or("it does not list its tests in `autograder::tests! { ... }`")?;
+    let there =
+        tests_in(source).ok_or("it does not list its tests in `autograder::tests! { ... }`")?;
     for test in manifest.tests.iter().filter(|test| test.visibility == visibility) {
         if !there.contains(&test.name) {
-            return Err(format!("assignment.toml lists the test {:?}, which is not here", test.name));
+            return Err(format!(
+                "assignment.toml lists the test {:?}, which is not here",
+                test.name
+            ));
         }
     }
     for name in &there {
         if !manifest.tests.iter().any(|test| test.visibility == visibility && test.name == *name) {
-            return Err(format!("the test {name:?} is not a {visibility:?} test in assignment.toml"));
+            return Err(format!(
+                "the test {name:?} is not a {visibility:?} test in assignment.toml"
+            ));
         }
     }
     Ok(())
@@ -355,7 +370,14 @@ fn tests_in(source: &str) -> Option<Vec<String>> {
         .collect();
     let (_, rest) = code.split_once("tests!")?;
     let (names, _) = rest.split_once('{')?.1.split_once('}')?;
-    Some(names.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_string).collect())
+    Some(
+        names
+            .split(',')
+            .map(str::trim)
+            .filter(|name| !name.is_empty())
+            .map(str::to_string)
+            .collect(),
+    )
 }
 
 #[cfg(test)]
@@ -428,7 +450,9 @@ mod tests {
         let manifest: Manifest = toml::from_str(GOOD).unwrap();
         let check = |source: &str| check_tests_file(&manifest, Visibility::Public, source);
         check("autograder::tests! {\n    counts, // the only one\n}\n").unwrap();
-        assert!(check("autograder::tests! {}").unwrap_err().contains("\"counts\", which is not here"));
+        assert!(
+            check("autograder::tests! {}").unwrap_err().contains("\"counts\", which is not here")
+        );
         let error = check("autograder::tests! { counts, sings }").unwrap_err();
         assert!(error.contains("\"sings\" is not a Public test"), "{error}");
         assert!(check("fn main() {}").unwrap_err().contains("does not list its tests"));

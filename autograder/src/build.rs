@@ -50,13 +50,17 @@ pub enum Built {
     },
 }
 
-/// Builds a submission in `folder`, which must be empty.
+/// Builds a submission in a new folder `build` below `work`.
+///
+/// `work` belongs to this submission: if the grader is killed meanwhile, the keeper removes it.
 ///
 /// # Errors
 ///
 /// If the compiler cannot be run. That it refuses the submission is no error.
-pub fn build(kit: &Kit, crates: &[String], submission: &Submission, folder: &Path) -> Result<Built> {
+pub fn build(kit: &Kit, crates: &[String], submission: &Submission, work: &Path) -> Result<Built> {
     let libraries = kit.libraries()?;
+    let folder = work.join("build");
+    fs::create_dir(&folder).map_err(Error::io("cannot create", &folder))?;
     let source = folder.join("main.rs");
     fs::write(&source, &submission.source).map_err(Error::io("cannot write", &source))?;
 
@@ -79,7 +83,8 @@ pub fn build(kit: &Kit, crates: &[String], submission: &Submission, folder: &Pat
         program: libraries.rustc.clone(),
         args: args.into_iter().map(OsStringExt::into_vec).collect(),
         path: env::var_os("PATH").unwrap_or_default().into_vec(),
-        folder: folder.to_path_buf(),
+        folder: folder.clone(),
+        work: work.to_path_buf(),
     };
     let mut answer = None;
     order::place(
@@ -113,6 +118,7 @@ struct Order {
     args: Vec<Vec<u8>>,
     path: Vec<u8>,
     folder: PathBuf,
+    work: PathBuf,
 }
 
 /// What the keeper has to say about it.
@@ -153,7 +159,7 @@ pub fn keep() -> io::Result<()> {
         }
         Err(RunError::Abandoned) => {
             // Nobody else will remove it now.
-            let _ = fs::remove_dir_all(&plan.folder);
+            let _ = fs::remove_dir_all(&order.work);
             return Ok(());
         }
         Err(error) => Answer::Fault(format!("failed: {error}")),

@@ -103,8 +103,8 @@ pub fn grade(
         .prefix("grade-")
         .tempdir()
         .map_err(Error::io("cannot create a folder in", &std::env::temp_dir()))?;
-    let build_folder = subfolder(folder.path(), "build")?;
-    let program = match build::build(kit, &assignment.manifest.crates, &submission, &build_folder)? {
+    let program = match build::build(kit, &assignment.manifest.crates, &submission, folder.path())?
+    {
         Built::Program { program, messages } => {
             report.build_messages = messages;
             program
@@ -124,6 +124,7 @@ pub fn grade(
         let task = Task {
             program: program.clone(),
             folder: subfolder(folder.path(), &format!("{visibility:?}"))?,
+            work: folder.path().to_path_buf(),
             wall_seconds: limits.wall_seconds as f64,
             output_bytes: limits.output_bytes,
             tests: assignment.tests(visibility).map(|test| test.name.clone()).collect(),
@@ -132,7 +133,8 @@ pub fn grade(
         let patience = wall * RUNS_PER_TEST * task.tests.len() as u32 + JUDGE_OVERHEAD;
         let mut graded = 0;
         order::place(&mut Command::new(judge), &task, patience, |line| {
-            let event = serde_json::from_str(line).map_err(|error| format!("speaks gibberish: {error}"))?;
+            let event =
+                serde_json::from_str(line).map_err(|error| format!("speaks gibberish: {error}"))?;
             let named = |name: &str| {
                 assignment
                     .tests(visibility)

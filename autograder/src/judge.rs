@@ -1,7 +1,6 @@
 //! What a tests file is written with, and the program that it becomes.
 //!
-//! ```ignore
-//! //! What the tests of a05-primes ask.
+//! ```
 //! use autograder::prelude::*;
 //!
 //! autograder::tests! { counts_the_primes_up_to_one_hundred }
@@ -24,6 +23,9 @@
 //!
 //! (A panic ends a Rust program with exit code 101, an error that `main` returns with 1. A program
 //! that is to report wrong use should end with another code, such as 2.)
+//!
+//! A test may run the program several times; the judge as a whole is given the time for four runs
+//! at their limit per test, and half a minute besides.
 //!
 //! Each run takes place in an empty folder of its own, with `PATH`, `HOME` and `TMPDIR` as its only
 //! environment.
@@ -62,6 +64,9 @@ macro_rules! tests {
         }
     };
 }
+
+/// One test: it passes when it returns.
+pub type Test = fn(&Program);
 
 /// The submission, built and ready to run.
 #[derive(Debug)]
@@ -172,6 +177,8 @@ fn halt(halt: Halt) -> ! {
 pub(crate) struct Task {
     pub(crate) program: PathBuf,
     pub(crate) folder: PathBuf,
+    /// Everything of this submission, the folder above included.
+    pub(crate) work: PathBuf,
     pub(crate) wall_seconds: f64,
     pub(crate) output_bytes: usize,
     pub(crate) tests: Vec<String>,
@@ -187,7 +194,7 @@ pub(crate) enum Event {
 
 /// The judge's process: takes its task from stdin, runs the tests, answers on stdout. Called by
 /// [`tests!`](crate::tests).
-pub fn main(tests: &[(&str, fn(&Program))]) -> ExitCode {
+pub fn main(tests: &[(&str, Test)]) -> ExitCode {
     panic::set_hook(Box::new(|_| {}));
     match judge(tests) {
         Ok(()) => ExitCode::SUCCESS,
@@ -198,10 +205,11 @@ pub fn main(tests: &[(&str, fn(&Program))]) -> ExitCode {
     }
 }
 
-fn judge(tests: &[(&str, fn(&Program))]) -> Result<(), String> {
+fn judge(tests: &[(&str, Test)]) -> Result<(), String> {
     let task: Task = order::receive().map_err(|error| format!("was given no task: {error}"))?;
     // A crash that a test is about must not fill the disk.
-    setrlimit(Resource::RLIMIT_CORE, 0, 0).map_err(|errno| format!("cannot set a limit: {errno}"))?;
+    setrlimit(Resource::RLIMIT_CORE, 0, 0)
+        .map_err(|errno| format!("cannot set a limit: {errno}"))?;
     let limits =
         Limits { wall: Duration::from_secs_f64(task.wall_seconds), output: task.output_bytes };
     let program = Program {
@@ -223,12 +231,12 @@ fn judge(tests: &[(&str, fn(&Program))]) -> Result<(), String> {
         let seconds = (began.elapsed().as_secs_f64() * 1000.0).round() / 1000.0;
         let (verdict, message) = match verdict {
             ops::ControlFlow::Continue(finding) => finding,
-            ops::ControlFlow::Break(Some(fault)) => return Err(format!("fails in {name}: {fault}")),
+            ops::ControlFlow::Break(Some(fault)) => {
+                return Err(format!("fails in {name}: {fault}"));
+            }
             ops::ControlFlow::Break(None) => {
                 // The grader is gone: nobody else will remove it now.
-                if let Some(folder) = program.folder.parent() {
-                    let _ = fs::remove_dir_all(folder);
-                }
+                let _ = fs::remove_dir_all(task.work);
                 return Ok(());
             }
         };
@@ -243,7 +251,7 @@ fn reply(event: &Event) -> Result<(), String> {
 
 /// One test: its verdict, or the fault that ends the judge (none if the grader is gone).
 fn examine(
-    test: fn(&Program),
+    test: Test,
     program: &Program,
 ) -> ops::ControlFlow<Option<String>, (Verdict, Option<String>)> {
     use ops::ControlFlow::{Break, Continue};
@@ -262,7 +270,8 @@ fn examine(
             }
         },
         Err(payload) => {
-            let message = text::clean(words_of(payload.as_ref()).as_bytes(), SHOWN);
+            let message = text::without_colours(words_of(payload.as_ref()));
+            let message = text::clean(message.as_bytes(), SHOWN);
             let Some(status) = program.last.get() else { return Break(Some(message)) };
             let verdict = match (status.code(), status.signal()) {
                 (None, _) | (Some(1 | 101), _) => Verdict::Re,
@@ -292,7 +301,8 @@ fn sentence(stop: &Stop, limits: Limits) -> (Verdict, String) {
             (Verdict::Ole, message)
         }
         Stop::Leftovers(left) => {
-            let shown = left.iter().take(10).map(|process| format!("{} ({})", process.pid, process.name));
+            let shown =
+                left.iter().take(10).map(|process| format!("{} ({})", process.pid, process.name));
             let list = match left.len() {
                 0 => "something else holds its output open".to_string(),
                 _ => shown.collect::<Vec<_>>().join(", "),

@@ -10,7 +10,7 @@ use std::env;
 use std::ffi::OsString;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
-use std::process::{self, Command};
+use std::process::Command;
 use std::{fs, io};
 
 use serde::Deserialize;
@@ -132,15 +132,18 @@ impl Libraries {
     /// [`Error::Assignment`] with what the compiler said, if the tests file does not compile.
     pub fn judge(&self, assignment: &Assignment, visibility: Visibility) -> Result<PathBuf> {
         let source = assignment.folder.join(visibility.file());
-        let name = format!("{}-{visibility:?}-{:016x}", assignment.name, self.fingerprint(&source)?);
+        let name =
+            format!("{}-{visibility:?}-{:016x}", assignment.name, self.fingerprint(&source)?);
         let judge = self.judges.join(name);
         if judge.is_file() {
             return Ok(judge);
         }
         fs::create_dir_all(&self.judges).map_err(Error::io("cannot create", &self.judges))?;
-        // Under a name of its own first: another grader may be at the same work.
-        let mut fresh = judge.clone().into_os_string();
-        fresh.push(format!(".{}", process::id()));
+        // In a folder of its own first: another grader may be at the same work, and the compiler
+        // puts more files beside its output than it keeps.
+        let folder = tempfile::tempdir_in(&self.judges)
+            .map_err(Error::io("cannot write to", &self.judges))?;
+        let fresh = folder.path().join("judge");
         let mut rustc = Command::new(&self.rustc);
         rustc
             .args(["--edition", "2024", "--crate-name", "judge", "--crate-type", "bin"])
@@ -185,11 +188,16 @@ fn joined(prefix: &str, path: &Path) -> OsString {
 
 fn output(command: &mut Command) -> Result<Vec<u8>> {
     let program = command.get_program().to_string_lossy().into_owned();
-    let output =
-        command.output().map_err(|error| Error::Kit(format!("{program} could not be started: {error}")))?;
+    let output = command
+        .output()
+        .map_err(|error| Error::Kit(format!("{program} could not be started: {error}")))?;
     if !output.status.success() {
         let said = text::clean(&output.stderr, 8000);
-        return Err(Error::Kit(format!("{program} ended with {}\n{}", output.status, text::quote(&said))));
+        return Err(Error::Kit(format!(
+            "{program} ended with {}\n{}",
+            output.status,
+            text::quote(&said)
+        )));
     }
     Ok(output.stdout)
 }
@@ -212,7 +220,8 @@ fn rlibs_in(messages: &str) -> BTreeMap<String, PathBuf> {
     let mut rlibs = BTreeMap::new();
     for line in messages.lines() {
         let Ok(message) = serde_json::from_str::<Message>(line) else { continue };
-        let Some(target) = message.target.filter(|target| target.kind.iter().any(|kind| kind == "lib"))
+        let Some(target) =
+            message.target.filter(|target| target.kind.iter().any(|kind| kind == "lib"))
         else {
             continue;
         };
@@ -221,8 +230,10 @@ fn rlibs_in(messages: &str) -> BTreeMap<String, PathBuf> {
         }
         // Cargo puts a second copy of a workspace library where every later build with other
         // features replaces it. The one beside the metadata stays.
-        let beside = message.filenames.iter().find(|file| file.extension().is_some_and(|e| e == "rmeta"));
-        let named = message.filenames.iter().find(|file| file.extension().is_some_and(|e| e == "rlib"));
+        let beside =
+            message.filenames.iter().find(|file| file.extension().is_some_and(|e| e == "rmeta"));
+        let named =
+            message.filenames.iter().find(|file| file.extension().is_some_and(|e| e == "rlib"));
         let beside = beside.map(|file| file.with_extension("rlib")).filter(|file| file.is_file());
         if let Some(rlib) = beside.or(named.cloned()) {
             rlibs.insert(target.name.replace('-', "_"), rlib);

@@ -209,7 +209,7 @@ fn prove(course: &Course, mut names: Vec<String>) -> Result<u8, Error> {
 }
 
 fn list(course: &Course) -> Result<u8, Error> {
-    let mut table = show::new_table(look(), &["assignment", "title", "lesson", "minutes", "tests"]);
+    let mut table = show::new_table(look(), ["assignment", "title", "lesson", "minutes", "tests"]);
     for name in course.names()? {
         match course.assignment(&name) {
             Ok(assignment) => {
@@ -240,8 +240,11 @@ fn ready_kit(course: &Course) -> Result<Kit, Error> {
         path: own.clone(),
         source,
     })?;
-    let program =
-        env::current_exe().map_err(|source| Error::Io { action: "cannot find", path: own, source })?;
+    let program = env::current_exe().map_err(|source| Error::Io {
+        action: "cannot find",
+        path: own,
+        source,
+    })?;
     Ok(Kit::new(course, program))
 }
 

@@ -89,7 +89,8 @@ fn drain(
         if left.is_zero() {
             return Err("took too long and was ended".to_string());
         }
-        let timeout = PollTimeout::try_from(left + Duration::from_millis(1)).unwrap_or(PollTimeout::MAX);
+        let timeout =
+            PollTimeout::try_from(left + Duration::from_millis(1)).unwrap_or(PollTimeout::MAX);
         match poll(&mut [PollFd::new(pipe.as_fd(), PollFlags::POLLIN)], timeout) {
             Ok(0) | Err(Errno::EINTR) => continue,
             Ok(_) => {}
@@ -97,7 +98,11 @@ fn drain(
         }
         let count = pipe.read(&mut chunk).map_err(|error| format!("cannot be heard: {error}"))?;
         if count == 0 {
-            return if pending.is_empty() { Ok(()) } else { Err("broke off in mid-sentence".to_string()) };
+            return if pending.is_empty() {
+                Ok(())
+            } else {
+                Err("broke off in mid-sentence".to_string())
+            };
         }
         total += count;
         if total > MAX_ANSWER {

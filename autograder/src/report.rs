@@ -164,7 +164,9 @@ impl Report {
         message: Option<String>,
         seconds: f64,
     ) {
-        let Some(entry) = self.tests.iter_mut().find(|entry| entry.name == test.name) else { return };
+        let Some(entry) = self.tests.iter_mut().find(|entry| entry.name == test.name) else {
+            return;
+        };
         entry.state = State::Graded;
         entry.verdict = Some(verdict);
         entry.seconds = Some(seconds);

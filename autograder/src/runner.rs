@@ -21,7 +21,7 @@
 //!
 //! # System calls
 //!
-//! `poll`, `waitid`, `killpg`, `fcntl(F_SETFL)`; and those of [`tree`](crate::tree).
+//! `poll`, `waitid`, `killpg`, `fcntl(F_SETFL)`; and those of [`tree`].
 
 use std::ffi::OsString;
 use std::io::{self, ErrorKind, PipeReader, Read, Write};
@@ -184,7 +184,9 @@ impl Running {
         let stderr = Capture::new(child.stderr.take());
         let stdin = child.stdin.take();
         let waiter = thread::Builder::new().name("exit notice".to_string()).spawn(move || {
-            while waitid(Id::Pid(pid), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT) == Err(Errno::EINTR) {}
+            while waitid(Id::Pid(pid), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT)
+                == Err(Errno::EINTR)
+            {}
             drop(exit_noticed);
         });
         let mut running =
@@ -219,12 +221,13 @@ impl Running {
             let now = Instant::now();
             let timeout = match exited {
                 Some(moment) => {
-                    let left = tree::living()?;
-                    if silent && left.is_empty() {
+                    let (first, second) = (tree::census()?, tree::census()?);
+                    let nothing_lives = first.living.is_empty() && first == second;
+                    if silent && nothing_lives {
                         return Ok(None);
                     }
                     if now >= moment + GRACE {
-                        return Ok(Some(Stop::Leftovers(left)));
+                        return Ok(Some(Stop::Leftovers(leftovers(first, second))));
                     }
                     LOOK_AGAIN
                 }
@@ -360,6 +363,18 @@ impl Capture {
         }
         Ok(true)
     }
+}
+
+/// What lived at one of two moments, the second included: see [`tree::census`].
+fn leftovers(first: tree::Census, second: tree::Census) -> Vec<tree::Process> {
+    let mut left = second.living;
+    let since = second.ended.into_iter().filter(|process| !first.ended.contains(process));
+    for process in first.living.into_iter().chain(since) {
+        if !left.iter().any(|other| other.pid == process.pid) {
+            left.push(process);
+        }
+    }
+    left
 }
 
 fn is_temporary(error: &io::Error) -> bool {

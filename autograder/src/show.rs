@@ -32,7 +32,8 @@ pub fn report(report: &Report, look: Look) -> String {
             return out;
         }
         Verdict::Ce => {
-            let _ = writeln!(out, "does not compile (CE):\n{}", text::quote(&report.build_messages));
+            let _ =
+                writeln!(out, "does not compile (CE):\n{}", text::quote(&report.build_messages));
             let _ = writeln!(out, "points: 0 of {}", report.out_of);
             return out;
         }
@@ -42,7 +43,7 @@ pub fn report(report: &Report, look: Look) -> String {
         let _ = writeln!(out, "the compiler remarks:\n{}", text::quote(&report.build_messages));
     }
 
-    let mut table = new_table(look, &["test", "verdict", "points"]);
+    let mut table = new_table(look, ["test", "verdict", "points"]);
     for test in &report.tests {
         let points = match test.state {
             State::Graded => format!("{} of {}", test.points, test.out_of),
@@ -62,7 +63,9 @@ pub fn report(report: &Report, look: Look) -> String {
     };
 
     for test in &report.tests {
-        let Some(verdict) = test.verdict.filter(|&verdict| verdict != Verdict::Ok) else { continue };
+        let Some(verdict) = test.verdict.filter(|&verdict| verdict != Verdict::Ok) else {
+            continue;
+        };
         let _ = writeln!(out, "\n{}: {} ({verdict})", test.title, verdict.words());
         out.push_str(&text::quote(test.message.as_deref().unwrap_or_default()));
         if let Some(hint) = &test.hint {
@@ -74,9 +77,10 @@ pub fn report(report: &Report, look: Look) -> String {
 
 /// The table of a proof.
 pub fn proof(rows: &[Row], look: Look) -> String {
-    let mut table = new_table(look, &["assignment", "program", "must get", "got", ""]);
+    let mut table = new_table(look, ["assignment", "program", "must get", "got", ""]);
     for row in rows {
-        let (word, colour) = if row.holds { ("holds", Color::Green) } else { ("FAILS", Color::Red) };
+        let (word, colour) =
+            if row.holds { ("holds", Color::Green) } else { ("FAILS", Color::Red) };
         table.add_row([
             Cell::new(&row.assignment),
             Cell::new(&row.program),
@@ -89,18 +93,16 @@ pub fn proof(rows: &[Row], look: Look) -> String {
 }
 
 /// A table with these heads.
-pub fn new_table(look: Look, heads: &[&str]) -> Table {
+pub fn new_table<const N: usize>(look: Look, heads: [&str; N]) -> Table {
     let mut table = Table::new();
-    table.load_preset(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
-    table.set_header(heads);
-    if !look.terminal {
-        table.set_width(PLAIN_WIDTH);
-    }
+    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
+    table.set_content_arrangement(ContentArrangement::Dynamic).set_header(heads);
+    let width = table.width().filter(|_| look.terminal).unwrap_or(PLAIN_WIDTH);
+    table.set_width(width);
     if look.colours {
         table.enforce_styling();
     } else {
         table.force_no_tty();
-        table.set_width(table.width().unwrap_or(PLAIN_WIDTH));
     }
     table
 }

@@ -35,7 +35,9 @@ pub fn cut(annotated: &str) -> Result<Cut, String> {
         let bare = line.trim();
         if bare == "// solution {" {
             if let Some(first) = opened {
-                return Err(format!("line {number}: `// solution {{` inside the one of line {first}"));
+                return Err(format!(
+                    "line {number}: `// solution {{` inside the one of line {first}"
+                ));
             }
             opened = Some(number);
         } else if bare == "// }" {
@@ -88,7 +90,10 @@ fn area(width: u64, height: u64) -> u64 {
     #[test]
     fn the_solution_has_its_own_lines_and_no_marks() {
         let cut = cut(ANNOTATED).unwrap();
-        assert_eq!(cut.solution, "fn area(width: u64, height: u64) -> u64 {\n    width * height\n}\n");
+        assert_eq!(
+            cut.solution,
+            "fn area(width: u64, height: u64) -> u64 {\n    width * height\n}\n"
+        );
     }
 
     #[test]

@@ -23,6 +23,21 @@ pub fn clean_line(bytes: &[u8], limit: usize) -> String {
     if cut { format!("{text}...") } else { text }
 }
 
+/// The text without colours, such as the ones in which predicates shows a difference.
+pub fn without_colours(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    let mut pieces = text.split("\u{1b}[");
+    plain.push_str(pieces.next().unwrap_or_default());
+    for piece in pieces {
+        let after = piece.trim_start_matches(|c: char| c.is_ascii_digit() || c == ';');
+        match after.strip_prefix('m') {
+            Some(rest) => plain.push_str(rest),
+            None => plain.extend(["\u{1b}[", piece]),
+        }
+    }
+    plain
+}
+
 /// Every line behind a mark, so that foreign text cannot pass for a line of the grader.
 pub fn quote(text: &str) -> String {
     text.trim_end().lines().map(|line| format!("  | {line}\n")).collect()
@@ -63,7 +78,10 @@ mod tests {
 
     #[test]
     fn plain_text_stays_as_it_is() {
-        assert_eq!(clean("primes: 25\n\tZürich 東京\n".as_bytes(), 1000), "primes: 25\n\tZürich 東京\n");
+        assert_eq!(
+            clean("primes: 25\n\tZürich 東京\n".as_bytes(), 1000),
+            "primes: 25\n\tZürich 東京\n"
+        );
     }
 
     #[test]
@@ -72,8 +90,17 @@ mod tests {
     }
 
     #[test]
+    fn colours_can_be_taken_out_and_nothing_else() {
+        assert_eq!(without_colours("a\u{1b}[1;32mb\u{1b}[0m\u{1b}[2Jc"), "ab\u{1b}[2Jc");
+        assert_eq!(without_colours("plain\u{1b}["), "plain\u{1b}[");
+    }
+
+    #[test]
     fn the_direction_of_writing_cannot_be_turned() {
-        assert_eq!(clean("a\u{202e}b\u{2066}c\u{200f}".as_bytes(), 99), "a\\u{202e}b\\u{2066}c\\u{200f}");
+        assert_eq!(
+            clean("a\u{202e}b\u{2066}c\u{200f}".as_bytes(), 99),
+            "a\\u{202e}b\\u{2066}c\\u{200f}"
+        );
     }
 
     #[test]

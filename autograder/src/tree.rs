@@ -49,25 +49,39 @@ pub fn adopt_orphans() -> io::Result<()> {
     Ok(prctl::set_child_subreaper(true)?)
 }
 
-/// The descendants of this process that still run or could.
+/// The descendants of this process, at one moment or nearly so.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Census {
+    /// Those that still run or could.
+    pub living: Vec<Process>,
+    /// Those that have ended and whose exit code nobody has collected yet.
+    pub ended: Vec<Process>,
+}
+
+/// Counts the descendants of this process.
+///
+/// Processes that start others while the list is read can be missed. But nothing can hide from two
+/// counts in a row: what was missed in the first is alive in the second, or has ended since. So if
+/// both find nothing living and the same ended ones, there is nothing.
 ///
 /// # Errors
 ///
 /// If `/proc` cannot be read.
-pub fn living() -> io::Result<Vec<Process>> {
+pub fn census() -> io::Result<Census> {
     let all = every_process()?;
-    let mut found = vec![];
+    let mut census = Census::default();
     let mut parents = HashSet::from([process::id() as i32]);
     // A child may stand before its parent in the list, hence rounds.
     loop {
         let before = parents.len();
         for process in &all {
-            if parents.contains(&process.parent) && parents.insert(process.pid) && !process.ended {
-                found.push(process.clone());
+            if parents.contains(&process.parent) && parents.insert(process.pid) {
+                let list = if process.ended { &mut census.ended } else { &mut census.living };
+                list.push(process.clone());
             }
         }
         if parents.len() == before {
-            return Ok(found);
+            return Ok(census);
         }
     }
 }
@@ -87,11 +101,13 @@ pub fn end_all() -> io::Result<()> {
         let mut stopped = HashSet::new();
         loop {
             let before = stopped.len();
-            for process in living()? {
-                if stopped.insert(process.pid) {
-                    // The answer can only be that it has ended in the meantime.
-                    let _ = kill(Pid::from_raw(process.pid), Signal::SIGSTOP);
-                }
+            // The short look first: a chain, in which each process starts the next and ends, is
+            // over before the long one has found its parent in the list.
+            for pid in children() {
+                stop(pid, &mut stopped);
+            }
+            for process in census()?.living {
+                stop(process.pid, &mut stopped);
             }
             if stopped.len() == before {
                 break;
@@ -104,11 +120,19 @@ pub fn end_all() -> io::Result<()> {
             return Ok(());
         }
         if began.elapsed() > PATIENCE {
-            let message = format!("processes are left that cannot be killed: {:?}", living()?);
+            let left = census()?.living;
+            let message = format!("processes are left that cannot be killed: {left:?}");
             return Err(io::Error::new(io::ErrorKind::TimedOut, message));
         }
         // Dying takes the kernel a moment.
         thread::sleep(Duration::from_millis(1));
+    }
+}
+
+fn stop(pid: i32, stopped: &mut HashSet<i32>) {
+    if stopped.insert(pid) {
+        // The answer can only be that it has ended in the meantime.
+        let _ = kill(Pid::from_raw(pid), Signal::SIGSTOP);
     }
 }
 
@@ -121,6 +145,15 @@ fn no_child_left() -> io::Result<bool> {
             Err(error) => return Err(error.into()),
         }
     }
+}
+
+/// The children of this process, as far as the kernel tells without reading the whole list.
+fn children() -> Vec<i32> {
+    let tasks = fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
+    let lists = tasks.filter_map(|task| fs::read_to_string(task.path().join("children")).ok());
+    lists
+        .flat_map(|list| list.split_whitespace().flat_map(str::parse).collect::<Vec<_>>())
+        .collect()
 }
 
 fn every_process() -> io::Result<Vec<Process>> {

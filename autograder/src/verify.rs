@@ -13,6 +13,7 @@ use crate::grade::{Scope, Step, grade};
 use crate::kit::Kit;
 use crate::report::Report;
 use crate::solution;
+use crate::text;
 use crate::verdict::Verdict;
 
 /// What was found out about an assignment.
@@ -70,18 +71,29 @@ pub fn verify(
         ));
     }
 
-    let folder = tempfile::tempdir().map_err(Error::io("cannot create a folder in", &std::env::temp_dir()))?;
-    let mut examine = |program: &str, file: &Path, wanted: String, holds: &dyn Fn(&Report) -> bool| {
-        let report = grade(kit, assignment, file, Scope::All, &mut |step| progress(program, step))?;
-        proof.rows.push(Row {
-            assignment: assignment.name.clone(),
-            program: program.to_string(),
-            wanted,
-            got: format!("{}, {} points", report.verdict, report.points),
-            holds: holds(&report),
-        });
-        Ok::<(), Error>(())
-    };
+    let folder = tempfile::tempdir()
+        .map_err(Error::io("cannot create a folder in", &std::env::temp_dir()))?;
+    let mut examine =
+        |program: &str, file: &Path, wanted: String, holds: &dyn Fn(&Report) -> bool| {
+            let report =
+                grade(kit, assignment, file, Scope::All, &mut |step| progress(program, step))?;
+            let holds = holds(&report);
+            if !holds && !report.build_messages.is_empty() {
+                proof.notes.push(format!(
+                    "{}, {program}: the compiler says\n{}",
+                    assignment.name,
+                    text::quote(&report.build_messages)
+                ));
+            }
+            proof.rows.push(Row {
+                assignment: assignment.name.clone(),
+                program: program.to_string(),
+                wanted,
+                got: format!("{}, {} points", report.verdict, report.points),
+                holds,
+            });
+            Ok::<(), Error>(())
+        };
 
     let starter = written(folder.path(), "starter.rs", &cut.starter)?;
     let earns = assignment.manifest.starter.earns;

@@ -36,7 +36,7 @@ use serde::ser::{SerializeTuple, SerializeTupleStruct, SerializeTupleVariant, Se
 use serde::{Deserialize, Serialize};
 
 /// How many containers may lie inside each other, the outermost included.
-pub(crate) const MAX_DEPTH: u32 = 128;
+pub const MAX_DEPTH: u32 = 128;
 
 /// How many elements a message may hold beyond one for each of its bytes: room for `()` and so on.
 pub(crate) const EMPTY_ELEMENTS: u64 = 1 << 20;

@@ -370,6 +370,22 @@ fn main() {}
     }
 
     #[test]
+    fn the_example_in_contributing_is_well_formed() {
+        let text = include_str!("../../../CONTRIBUTING.md");
+        let example = text.split("````rust\n").nth(1).expect("an example in four backticks");
+        let header = Header::parse(example).expect("the header is right");
+        assert_eq!(header.document, "document 000");
+        assert_eq!(header.blocks[0].elapsed, Some((2.0, None)));
+        let output = "Main process (PID: 7) starting\n\
+            Worker process (PID: 9) starting, name: Process 2\n\
+            Worker process (PID: 8) starting, name: Process 1\n\
+            Worker process (PID: 8) finishing, name: Process 1\n\
+            Worker process (PID: 9) finishing, name: Process 2\n\
+            Main process finishing\n";
+        assert_eq!(header.blocks[0].output.check(output), Ok(()));
+    }
+
+    #[test]
     fn a_missing_or_misplaced_part_is_named() {
         for (from, to, line, problem) in [
             (

@@ -193,7 +193,6 @@ pub fn identifiers(source: &str) -> Result<Vec<String>, String> {
             }
         }
     }
-    // A script's first line is not Rust, and no lesson has one.
     let tokens = TokenStream::from_str(source).map_err(|error| format!("not Rust: {error}"))?;
     let mut words = Vec::new();
     collect(tokens, &mut words);

@@ -1,11 +1,10 @@
 //! Lessons keep their word: runs the command in a lesson's header and compares what it prints.
 //!
-//! A lesson crate has one test file, `tests/transcripts.rs`, with `harness = false`:
+//! A lesson crate has one test file, `tests/transcripts.rs`, with `harness = false` in its `[[test]]`
+//! entry. All that its `main` does is
 //!
 //! ```no_run
-//! fn main() {
-//!     transcript::main(env!("CARGO_MANIFEST_DIR"), env!("CARGO_PKG_NAME"));
-//! }
+//! transcript::main(env!("CARGO_MANIFEST_DIR"), env!("CARGO_PKG_NAME"));
 //! ```
 //!
 //! It reads the `[[bin]]` entries of the crate's `Cargo.toml`, and makes one test out of each header

@@ -1,7 +1,7 @@
 //! A program that runs in a process group of its own, with a limit, and leaves nothing behind.
 //!
 //! Output goes to files, not pipes: so a process that is left over cannot hold up the reader, and is
-//! found by looking for its group. What came is then an [`Assert`] of assert_cmd, for the status, the
+//! found by looking for its group. What came is then an [`Assert`] of `assert_cmd`, for the status, the
 //! standard error and whatever else a test wants to know.
 
 use std::fs::{self, File};

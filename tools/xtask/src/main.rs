@@ -96,6 +96,20 @@ mod tests {
     }
 
     #[test]
+    fn contributing_names_chores_that_exist() {
+        let text = include_str!("../../../CONTRIBUTING.md");
+        let commands =
+            text.split("`cargo xtask ").skip(1).filter_map(|rest| rest.split('`').next());
+        let mut count = 0;
+        for command in commands {
+            let words = ["cargo xtask"].into_iter().chain(command.split(' '));
+            assert!(Arguments::try_parse_from(words).is_ok(), "cargo xtask {command}");
+            count += 1;
+        }
+        assert!(count > 2, "{count} commands; this test has lost its text");
+    }
+
+    #[test]
     fn every_step_of_ci_is_a_chore_of_its_own() {
         let arguments = Arguments::command();
         for (name, _) in steps::CI {

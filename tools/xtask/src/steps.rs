@@ -164,7 +164,9 @@ mod tests {
 
     #[test]
     fn a_failed_command_is_named() {
-        let error = cargo(Path::new("."), &["no-such-chore"]).expect_err("it fails");
+        let mut command = command(Path::new("."), &["no-such-chore"]);
+        command.stderr(std::process::Stdio::null());
+        let error = finish(command).expect_err("it fails");
         assert!(error.starts_with("`cargo no-such-chore` failed"), "{error}");
     }
 }

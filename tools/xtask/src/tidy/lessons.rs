@@ -62,7 +62,10 @@ pub(super) fn headers_keep_the_form(workspace: &Workspace) -> Vec<String> {
     let mut findings = Vec::new();
     for member in workspace.lesson_crates() {
         match lessons(&workspace.root.join(&member.folder)) {
-            Err(error) => findings.push(format!("{}/Cargo.toml: {error}", member.folder)),
+            Err(error) => {
+                let root = format!("{}/", workspace.root.display());
+                findings.push(error.to_string().replace(&root, ""));
+            }
             Ok(lessons) => {
                 for lesson in lessons {
                     let problems = lesson.problems(&member.name);
@@ -218,7 +221,8 @@ mod tests {
         }
         let tree = Tree::tidy();
         tree.replace(MANIFEST, "[[bin]]", "[other]");
-        assert!(tree.findings(headers_keep_the_form)[0].contains("names no lesson"));
+        let findings = tree.findings(headers_keep_the_form);
+        assert!(findings[0].starts_with(&format!("{MANIFEST} names no lesson")), "{findings:?}");
     }
 
     #[test]

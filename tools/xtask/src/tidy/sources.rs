@@ -42,10 +42,11 @@ pub(super) fn no_test_is_ignored(workspace: &Workspace) -> Vec<String> {
     findings
 }
 
-/// No work is put off in a comment. A starter says what is left to the student.
+/// No work is put off. A starter says what is left to the student, and the task speaks of it.
 pub(super) fn nothing_is_left_for_later(workspace: &Workspace) -> Vec<String> {
     let is_starter = |path: &str| {
-        let starter = path.ends_with("/solution.rs") || path.ends_with("/src/main.rs");
+        let files = ["/solution.rs", "/src/main.rs", "/README.md"];
+        let starter = files.iter().any(|file| path.ends_with(file));
         // The file that cuts starters shows what stands in them.
         path.starts_with("assignments/") && starter || path == "autograder/src/solution.rs"
     };
@@ -116,6 +117,7 @@ mod tests {
             let text = format!("fn main() {{}}\n// {word}: more\n");
             tree.write("assignments/a05-primes/src/main.rs", &text);
             tree.write("assignments/a05-primes/solution.rs", &text);
+            tree.write("assignments/a05-primes/README.md", &text);
             assert_eq!(tree.findings(nothing_is_left_for_later), [""; 0]);
             tree.write("assignments/a05-primes/tests/public.rs", &text);
             tree.write("README.md", &text);

@@ -1,0 +1,6 @@
+//! The grader from outside: what a student, an instructor and a hostile submission see of it.
+
+mod assignments;
+mod command_line;
+mod course;
+mod limits;

@@ -1,0 +1,294 @@
+//! Frames over a socket: a length, bytes, and descriptors that ride on them.
+//!
+//! One thread at a time writes a frame and one reads one, each under a lock of its own, so that
+//! frames of several threads never mix and a reader never blocks a writer.
+
+use crate::codec::{DecodeError, EncodeError, MAX_BYTES, Message};
+use crate::sys::socket::{self, MAX_DESCRIPTORS};
+use std::io::{self, IoSlice};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// The longest message that four bytes of length can tell.
+const SHORT: usize = i32::MAX as usize;
+/// A buffer grows by what has arrived, and not by what a length claims.
+const STEP: usize = 1 << 20;
+
+/// Why a message could not be sent. It is all or nothing for the receiver: a message that was cut
+/// off is an error there too.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SendError {
+    /// The other end is closed, or its process has ended.
+    #[error("the other end of the connection is closed; nobody can receive")]
+    Closed,
+    /// The value has no encoding.
+    #[error(transparent)]
+    Encode(#[from] EncodeError),
+    /// The message is longer than a connection takes.
+    #[error("the message has {len} bytes and the limit is {limit}; send it in parts")]
+    TooLong {
+        /// Its length in bytes.
+        len: usize,
+        /// The limit in bytes.
+        limit: usize,
+    },
+    /// The kernel refused.
+    #[error("the message could not be sent: {0}")]
+    Io(#[source] io::Error),
+}
+
+/// Why no message was received.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RecvError {
+    /// The other end is closed, or its process has ended, and nothing is left to read (in Python:
+    /// `EOFError`).
+    #[error("the other end of the connection is closed and nothing is left to receive")]
+    Eof,
+    /// The other end was closed in the middle of a message.
+    #[error("the message was cut off: the other end closed or died in the middle of it")]
+    Truncated,
+    /// The length in front of a message is none.
+    #[error("the length of a message is damaged; the other end does not speak this protocol")]
+    BadLength,
+    /// The message is longer than this end takes.
+    #[error("a message of {len} bytes came and the limit is {limit}")]
+    TooLong {
+        /// Its length in bytes.
+        len: u64,
+        /// The limit in bytes.
+        limit: usize,
+    },
+    /// The bytes are no message of the expected type.
+    #[error(transparent)]
+    Decode(#[from] DecodeError),
+    /// The kernel refused.
+    #[error("the message could not be received: {0}")]
+    Io(#[source] io::Error),
+}
+
+/// One end of a pair of sockets, as a sender and receiver of frames.
+#[derive(Debug)]
+pub(crate) struct Channel {
+    socket: Arc<OwnedFd>,
+    limit: usize,
+    sending: Mutex<()>,
+    receiving: Mutex<()>,
+}
+
+/// A frame as it arrived.
+pub(crate) struct Frame {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) descriptors: Vec<OwnedFd>,
+}
+
+impl Channel {
+    pub(crate) fn new(socket: OwnedFd) -> Self {
+        Self {
+            socket: Arc::new(socket),
+            limit: MAX_BYTES,
+            sending: Mutex::default(),
+            receiving: Mutex::default(),
+        }
+    }
+
+    /// Two connected ends.
+    pub(crate) fn pair() -> io::Result<(Self, Self)> {
+        let (left, right) = socket::pair()?;
+        Ok((Self::new(left), Self::new(right)))
+    }
+
+    /// The descriptor itself, for a message that takes this end to another process.
+    pub(crate) fn socket(&self) -> &Arc<OwnedFd> {
+        &self.socket
+    }
+
+    /// Sends a message; returns when the kernel has all of it.
+    pub(crate) fn send(&self, message: &Message) -> Result<(), SendError> {
+        let len = message.bytes.len();
+        if len > self.limit {
+            return Err(SendError::TooLong { len, limit: self.limit });
+        }
+        let mut header = Vec::with_capacity(12);
+        match i32::try_from(len) {
+            Ok(short) => header.extend(short.to_be_bytes()),
+            Err(_) => {
+                header.extend((-1i32).to_be_bytes());
+                header.extend((len as u64).to_be_bytes());
+            }
+        }
+        let numbers: Vec<RawFd> = message.descriptors.iter().map(|fd| fd.as_raw_fd()).collect();
+        let mut batches = numbers.chunks(MAX_DESCRIPTORS).peekable();
+        let (mut header, mut bytes) = (&header[..], &message.bytes[..]);
+        let _one = self.sending.lock().unwrap_or_else(PoisonError::into_inner);
+        while !header.is_empty() || !bytes.is_empty() {
+            let batch = batches.next().unwrap_or_default();
+            // While more descriptors wait, a piece is short: the others need bytes to ride on. There
+            // are enough, because each handle has written at least one.
+            let piece = match (batches.peek(), header.is_empty()) {
+                (None, _) => bytes,
+                (Some(_), false) => &[],
+                (Some(_), true) => &bytes[..1],
+            };
+            let parts = [IoSlice::new(header), IoSlice::new(piece)];
+            let sent = socket::send(self.as_fd(), &parts, batch).map_err(|error| {
+                match error.kind() {
+                    io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => SendError::Closed,
+                    _ => SendError::Io(error),
+                }
+            })?;
+            let of_header = sent.min(header.len());
+            header = &header[of_header..];
+            bytes = &bytes[sent - of_header..];
+        }
+        Ok(())
+    }
+
+    /// Receives a frame; waits for it.
+    pub(crate) fn receive(&self) -> Result<Frame, RecvError> {
+        let _one = self.receiving.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut descriptors = Vec::new();
+        let mut short = [0; 4];
+        match self.fill(&mut short, &mut descriptors)? {
+            0 => return Err(RecvError::Eof),
+            4 => {}
+            _ => return Err(RecvError::Truncated),
+        }
+        let len = match i32::from_be_bytes(short) {
+            -1 => {
+                let mut long = [0; 8];
+                self.fill_all(&mut long, &mut descriptors)?;
+                match u64::from_be_bytes(long) {
+                    len if len > SHORT as u64 => len,
+                    _ => return Err(RecvError::BadLength),
+                }
+            }
+            len => u64::try_from(len).map_err(|_| RecvError::BadLength)?,
+        };
+        let limit = self.limit;
+        let len = usize::try_from(len)
+            .ok()
+            .filter(|&len| len <= limit)
+            .ok_or(RecvError::TooLong { len, limit })?;
+        let mut bytes = Vec::new();
+        while bytes.len() < len {
+            let start = bytes.len();
+            bytes.resize(len.min(start.max(STEP) * 2), 0);
+            self.fill_all(&mut bytes[start..], &mut descriptors)?;
+        }
+        Ok(Frame { bytes, descriptors })
+    }
+
+    /// Reads until `buffer` is full or the end comes; how many bytes it read.
+    fn fill(&self, buffer: &mut [u8], descriptors: &mut Vec<OwnedFd>) -> Result<usize, RecvError> {
+        let mut filled = 0;
+        while filled < buffer.len() {
+            match socket::receive(self.as_fd(), &mut buffer[filled..], descriptors) {
+                Ok(0) => break,
+                Ok(read) => filled += read,
+                // The other end closed with bytes of ours unread.
+                Err(error) if error.kind() == io::ErrorKind::ConnectionReset => break,
+                Err(error) => return Err(RecvError::Io(error)),
+            }
+        }
+        Ok(filled)
+    }
+
+    fn fill_all(&self, buffer: &mut [u8], descriptors: &mut Vec<OwnedFd>) -> Result<(), RecvError> {
+        if self.fill(buffer, descriptors)? < buffer.len() {
+            return Err(RecvError::Truncated);
+        }
+        Ok(())
+    }
+}
+
+impl AsFd for Channel {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::memory;
+
+    fn message(bytes: &[u8], descriptors: usize) -> Message {
+        let one = Arc::new(memory::anonymous("test", 1).unwrap());
+        Message { bytes: bytes.to_vec(), descriptors: vec![one; descriptors] }
+    }
+
+    fn raw(channel: &Channel, bytes: &[u8]) {
+        assert_eq!(socket::send(channel.as_fd(), &[IoSlice::new(bytes)], &[]).unwrap(), bytes.len());
+    }
+
+    #[test]
+    fn the_bytes_on_the_wire_are_those_of_cpython() {
+        let (left, right) = Channel::pair().unwrap();
+        left.send(&message(b"hello", 0)).unwrap();
+        let mut buffer = [0; 16];
+        let read = socket::receive(right.as_fd(), &mut buffer, &mut Vec::new()).unwrap();
+        assert_eq!(&buffer[..read], b"\0\0\0\x05hello");
+    }
+
+    #[test]
+    fn more_descriptors_than_one_write_takes_arrive_in_order() {
+        let (left, right) = Channel::pair().unwrap();
+        let sent = message(&[7; 600], 600);
+        left.send(&sent).unwrap();
+        left.send(&message(b"next", 1)).unwrap();
+        let frame = right.receive().unwrap();
+        assert_eq!((frame.bytes, frame.descriptors.len()), (sent.bytes, 600));
+        let frame = right.receive().unwrap();
+        assert_eq!((&frame.bytes[..], frame.descriptors.len()), (&b"next"[..], 1));
+    }
+
+    #[test]
+    fn a_large_message_passes_while_the_other_side_reads() {
+        let (left, right) = Channel::pair().unwrap();
+        let sent = message(&[3; 5 << 20], 0);
+        std::thread::scope(|scope| {
+            scope.spawn(|| left.send(&sent).unwrap());
+            assert_eq!(right.receive().unwrap().bytes, sent.bytes);
+        });
+    }
+
+    #[test]
+    fn every_damaged_frame_is_an_error_with_a_name() {
+        type Check = fn(&RecvError) -> bool;
+        let cases: [(&[u8], Check); 6] = [
+            (b"", |error| matches!(error, RecvError::Eof)),
+            (b"\0\0", |error| matches!(error, RecvError::Truncated)),
+            (b"\0\0\0\x05hel", |error| matches!(error, RecvError::Truncated)),
+            (b"\xff\xff\xff\xfe", |error| matches!(error, RecvError::BadLength)),
+            (b"\xff\xff\xff\xff\0\0\0\0\0\0\0\x01x", |error| matches!(error, RecvError::BadLength)),
+            (b"\xff\xff\xff\xff\x7f\0\0\0\0\0\0\x01x", |error| {
+                matches!(error, RecvError::TooLong { .. })
+            }),
+        ];
+        for (bytes, right_error) in cases {
+            let (left, right) = Channel::pair().unwrap();
+            raw(&left, bytes);
+            drop(left);
+            let error = right.receive().err().unwrap();
+            assert!(right_error(&error), "{bytes:?}: {error:?}");
+        }
+    }
+
+    #[test]
+    fn a_claim_of_many_bytes_takes_no_memory_before_they_come() {
+        let (left, right) = Channel::pair().unwrap();
+        raw(&left, b"\xff\xff\xff\xff\0\0\0\x03\xff\xff\xff\xff");
+        drop(left);
+        // 16 GiB were claimed; had they been allocated and zeroed, this test would not end well.
+        assert!(matches!(right.receive(), Err(RecvError::Truncated)));
+    }
+
+    #[test]
+    fn a_closed_peer_cannot_be_sent_to() {
+        let (left, right) = Channel::pair().unwrap();
+        drop(right);
+        assert!(matches!(left.send(&message(b"x", 0)), Err(SendError::Closed)));
+    }
+}
