@@ -170,7 +170,10 @@ mod tests {
         let value = (BTreeMap::from([("a".to_string(), -1i64)]), Some(2.5f64), 'ß');
         let message = encode(&value).unwrap();
         assert!(message.descriptors.is_empty());
-        assert_eq!(decode::<(BTreeMap<String, i64>, Option<f64>, char)>(&message.bytes, vec![]).unwrap(), value);
+        assert_eq!(
+            decode::<(BTreeMap<String, i64>, Option<f64>, char)>(&message.bytes, vec![]).unwrap(),
+            value
+        );
     }
 
     #[test]

@@ -132,12 +132,11 @@ impl Channel {
                 (Some(_), true) => &bytes[..1],
             };
             let parts = [IoSlice::new(header), IoSlice::new(piece)];
-            let sent = socket::send(self.as_fd(), &parts, batch).map_err(|error| {
-                match error.kind() {
+            let sent =
+                socket::send(self.as_fd(), &parts, batch).map_err(|error| match error.kind() {
                     io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => SendError::Closed,
                     _ => SendError::Io(error),
-                }
-            })?;
+                })?;
             let of_header = sent.min(header.len());
             header = &header[of_header..];
             bytes = &bytes[sent - of_header..];
@@ -220,7 +219,10 @@ mod tests {
     }
 
     fn raw(channel: &Channel, bytes: &[u8]) {
-        assert_eq!(socket::send(channel.as_fd(), &[IoSlice::new(bytes)], &[]).unwrap(), bytes.len());
+        assert_eq!(
+            socket::send(channel.as_fd(), &[IoSlice::new(bytes)], &[]).unwrap(),
+            bytes.len()
+        );
     }
 
     #[test]

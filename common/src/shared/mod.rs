@@ -133,8 +133,7 @@ mod tests {
     fn what_one_maps_another_sees() {
         let region = Region::new("test", 4096).unwrap();
         let message = codec::encode(&region).unwrap();
-        let descriptors =
-            message.descriptors.iter().map(|fd| fd.try_clone().unwrap()).collect();
+        let descriptors = message.descriptors.iter().map(|fd| fd.try_clone().unwrap()).collect();
         let other: Region = codec::decode(&message.bytes, descriptors).unwrap();
         region.words64(64, 2).unwrap()[1].store(7, SeqCst);
         assert_eq!(other.words64(64, 2).unwrap()[1].load(SeqCst), 7);

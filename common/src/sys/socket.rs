@@ -49,7 +49,7 @@ struct Control([u8; CONTROL]);
 /// `CMSG_SPACE(MAX_DESCRIPTORS * 4)`, rounded up to whole words.
 const CONTROL: usize = HEADER + (MAX_DESCRIPTORS * 4).next_multiple_of(8);
 /// A `cmsghdr`: length, level, type.
-const HEADER: usize = mem::size_of::<libc::cmsghdr>();
+const HEADER: usize = size_of::<libc::cmsghdr>();
 
 /// Reads into `buffer`, adds arrived descriptors to `descriptors`, and says how many bytes came.
 ///
@@ -73,9 +73,8 @@ pub(crate) fn receive(
     message.msg_controllen = CONTROL as _;
     let read = retry(|| {
         // SAFETY: the record points at a buffer and a control area that live through the call.
-        let result = unsafe {
-            libc::recvmsg(socket.as_raw_fd(), &raw mut message, libc::MSG_CMSG_CLOEXEC)
-        };
+        let result =
+            unsafe { libc::recvmsg(socket.as_raw_fd(), &raw mut message, libc::MSG_CMSG_CLOEXEC) };
         Errno::result(result)
     })?;
     #[allow(clippy::unnecessary_cast, reason = "the field's type differs between C libraries")]
@@ -91,7 +90,7 @@ pub(crate) fn receive(
 fn own_descriptors(mut control: &[u8], descriptors: &mut Vec<OwnedFd>) {
     while control.len() >= HEADER {
         let word = |at: usize| i32::from_ne_bytes(control[at..at + 4].try_into().expect("4 bytes"));
-        let size = mem::size_of::<usize>();
+        let size = size_of::<usize>();
         let len = usize::from_ne_bytes(control[..size].try_into().expect("a word"));
         let len = len.min(control.len());
         if len < HEADER {
@@ -135,8 +134,8 @@ pub(crate) fn poll(
         .iter()
         .map(|&(descriptor, interest)| {
             let flags = match interest {
-                Interest::Read => PollFlags::POLLIN | PollFlags::POLLRDHUP,
-                Interest::Close => PollFlags::POLLRDHUP,
+                Interest::Read => PollFlags::POLLIN,
+                Interest::Close => PollFlags::empty(),
             };
             PollFd::new(descriptor, flags)
         })
@@ -149,13 +148,15 @@ pub(crate) fn poll(
             Some(deadline) => {
                 let left = deadline.saturating_duration_since(Instant::now());
                 let millis = left.as_nanos().div_ceil(1_000_000);
-                i32::try_from(millis).ok().and_then(|millis| millis.try_into().ok())
+                i32::try_from(millis)
+                    .ok()
+                    .and_then(|millis| millis.try_into().ok())
                     .unwrap_or(PollTimeout::MAX)
             }
         };
         nix::poll::poll(&mut entries, left)
     })?;
-    let gone = PollFlags::POLLHUP | PollFlags::POLLRDHUP | PollFlags::POLLERR | PollFlags::POLLNVAL;
+    let gone = PollFlags::POLLHUP | PollFlags::POLLERR | PollFlags::POLLNVAL;
     Ok(entries
         .iter()
         .map(|entry| {

@@ -1,0 +1,74 @@
+//! Every error of this crate in one type, for a `main` that returns [`Result`].
+
+use crate::connection::{RecvError, SendError};
+use crate::pool::{MapError, PoolError, TaskError};
+use crate::process::{JoinError, StartError};
+use std::fmt;
+use std::io;
+
+/// What `main` and the functions that only pass errors on return.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Any error of this crate.
+///
+/// Its debug text is its message, because that is what Rust prints when `main` returns it.
+#[derive(thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A process could not be started.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// A process could not be waited for.
+    #[error(transparent)]
+    Join(#[from] JoinError),
+    /// A message could not be sent.
+    #[error(transparent)]
+    Send(#[from] SendError),
+    /// No message was received.
+    #[error(transparent)]
+    Recv(#[from] RecvError),
+    /// A pool could not do its work.
+    #[error(transparent)]
+    Pool(#[from] PoolError),
+    /// Calls of a `map` have failed; this is the first of them.
+    #[error("{failed} of {total} tasks failed; task {index}: {first}")]
+    Tasks {
+        /// How many failed.
+        failed: usize,
+        /// How many there were.
+        total: usize,
+        /// Which one failed first, in the order of the inputs.
+        index: usize,
+        /// Why.
+        first: TaskError,
+    },
+    /// The system refused.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+impl<R> From<MapError<R>> for Error {
+    fn from(error: MapError<R>) -> Self {
+        let results = match error {
+            MapError::Pool(error) => return Self::Pool(error),
+            MapError::Tasks(results) => results,
+        };
+        let total = results.len();
+        let mut errors = results
+            .into_iter()
+            .enumerate()
+            .filter_map(|(index, result)| Some((index, result.err()?)));
+        match errors.next() {
+            Some((index, first)) => Self::Tasks { failed: 1 + errors.count(), total, index, first },
+            None => {
+                Self::Pool(PoolError::Io(io::Error::other("a map failed without a failed task")))
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
