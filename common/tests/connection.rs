@@ -3,6 +3,10 @@
 use common::connection::{RecvError, SendError};
 use common::{Connection, Process, pipe};
 use libtest_mimic::{Arguments, Failed, Trial};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use std::os::fd::AsFd;
 
 type Outcome = Result<(), Failed>;
 
@@ -53,10 +57,13 @@ fn an_end_travels() -> Outcome {
     Ok(())
 }
 
+fn die_with(_end: Connection<(), Vec<u8>>) {
+    std::process::abort();
+}
+
 fn dead_reader() -> Outcome {
     let (ours, theirs) = pipe::<Vec<u8>, ()>()?;
-    let child =
-        Process::new(|_end: Connection<(), Vec<u8>>| std::process::abort(), theirs).start()?;
+    let child = Process::new(die_with, theirs).start()?;
     // More than any socket holds: the send is under way when the reader dies.
     let error = ours.send(&vec![0; 8 << 20]).unwrap_err();
     assert!(matches!(error, SendError::Closed), "{error:?}");
@@ -66,13 +73,14 @@ fn dead_reader() -> Outcome {
 
 fn dead_writer() -> Outcome {
     fn child(connection: Connection<Vec<u8>, ()>) {
-        std::thread::spawn(move || connection.send(&vec![0; 64 << 20]));
-        // Dies once part of the message is on its way; the parent reads none of it before.
-        std::thread::sleep(std::time::Duration::from_millis(300));
-        std::process::abort();
+        // More than any socket holds, and nobody reads: it is killed in the middle.
+        let _ = connection.send(&vec![0; 8 << 20]);
     }
     let (ours, theirs) = pipe::<(), Vec<u8>>()?;
     let child = Process::new(child, theirs).start()?;
+    let mut watched = [PollFd::new(ours.as_fd(), PollFlags::POLLIN)];
+    poll(&mut watched, PollTimeout::NONE)?;
+    kill(Pid::from_raw(child.pid().cast_signed()), Signal::SIGKILL)?;
     child.join()?;
     assert!(matches!(ours.recv(), Err(RecvError::Truncated)));
     Ok(())

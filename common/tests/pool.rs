@@ -217,16 +217,17 @@ fn dropping() -> Outcome {
     Ok(())
 }
 
+fn for_ever(_: u8) {
+    loop {
+        std::thread::park();
+    }
+}
+
 fn killed_parent() -> Outcome {
     fn parent(answer: common::Connection<Vec<u32>, ()>) {
         let pool = Pool::new(2).expect("a pool");
         answer.send(&pool.pids()).expect("the test receives");
-        let _ = pool.map(
-            |_: u8| loop {
-                std::thread::park()
-            },
-            0..2,
-        ) as Result<Vec<()>, _>;
+        let _ = pool.map(for_ever, 0..2);
     }
     let (ours, theirs) = common::pipe::<(), Vec<u32>>()?;
     let child = common::Process::new(parent, theirs).start()?;

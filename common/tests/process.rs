@@ -79,9 +79,13 @@ fn child_runs_until_event() -> Outcome {
     Ok(())
 }
 
+fn die_with(_end: Connection<(), ()>) {
+    std::process::abort();
+}
+
 fn dead_child_closes() -> Outcome {
     let (ours, theirs) = pipe::<(), ()>()?;
-    let child = Process::new(|_end: Connection<(), ()>| std::process::abort(), theirs).start()?;
+    let child = Process::new(die_with, theirs).start()?;
     assert!(matches!(ours.recv(), Err(common::connection::RecvError::Eof)));
     assert_eq!(child.join()?.to_string(), "was killed by SIGABRT");
     Ok(())
@@ -96,7 +100,6 @@ fn child_holds_only_given() -> Outcome {
         answer.send(&descriptors().unwrap_or(0)).expect("the parent receives");
     }
     let _many: Vec<_> = (0..20).map(|_| pipe::<(), ()>()).collect::<Result<_, _>>()?;
-    // Inherited by an ordinary exec: not close-on-exec.
     let (ours, theirs) = pipe::<(), usize>()?;
     let child = Process::new(child, theirs).start()?;
     // Three streams, the socket to the parent, the connection, and the folder that is being read.

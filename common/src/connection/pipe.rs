@@ -122,7 +122,7 @@ mod tests {
         carrier.send(&far).unwrap();
         drop(far);
         let frame = receiver.channel.receive().unwrap();
-        assert!(codec::decode::<String>(&frame.bytes, frame.descriptors).is_err());
+        assert!(codec::decode::<(u8, u8)>(&frame.bytes, frame.descriptors).is_err());
         assert!(matches!(near.recv(), Err(RecvError::Eof)));
     }
 

@@ -10,7 +10,7 @@
 //! # System calls
 //!
 //! `memfd_create(2)` or, where a sandbox refuses that, a file in /dev/shm that is unlinked at once;
-//! `fallocate(2)`, `mmap(2)`, `munmap(2)`, `getrlimit(2)`.
+//! `fallocate(2)`, `mmap(2)`, `munmap(2)`, `getrlimit(2)`; `/proc/meminfo` before large reservations.
 
 use super::retry;
 use nix::errno::Errno;
@@ -48,7 +48,21 @@ pub(crate) fn reserve(memory: impl AsFd, len: usize) -> io::Result<()> {
     if len as u64 > limit {
         return Err(Errno::EFBIG.into());
     }
+    if len >= LARGE && available().is_some_and(|available| len > available) {
+        return Err(Errno::ENOMEM.into());
+    }
     retry(|| fallocate(memory.as_fd(), FallocateFlags::empty(), 0, bytes))
+}
+
+/// From this size on the machine is asked first whether it has as much: the kernel would take every
+/// page there is, and then end processes, before it says no.
+const LARGE: usize = 64 << 20;
+
+/// How many bytes the machine can give without ending a process, where it tells.
+fn available() -> Option<usize> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    line.trim().strip_suffix("kB")?.trim().parse::<usize>().ok()?.checked_mul(1024)
 }
 
 /// How many bytes `memory` has.
