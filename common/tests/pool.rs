@@ -22,6 +22,7 @@ fn main() {
         Trial::test("a_worker_killed_between_two_maps_costs_no_task", killed_while_idle),
         Trial::test("a_task_that_exits_loses_itself_alone", a_task_that_exits),
         Trial::test("many_kills_lose_only_what_was_at_work", many_kills),
+        Trial::test("an_input_that_ends_its_worker_is_lost_and_the_pool_goes_on", workers_that_end),
         Trial::test("a_handle_in_an_input_is_refused", a_handle),
         Trial::test("a_pool_of_nobody_is_refused", pool_of_nobody),
         Trial::test("dropping_a_pool_ends_its_workers", dropping),
@@ -191,6 +192,30 @@ fn many_kills() -> Outcome {
             Err(other) => return Err(format!("task {x}: {other}").into()),
         }
     }
+    Ok(())
+}
+
+/// An input whose decoding ends the worker.
+struct Deadly;
+
+impl serde::Serialize for Deadly {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_unit()
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for Deadly {
+    fn deserialize<D: serde::Deserializer<'de>>(_: D) -> Result<Self, D::Error> {
+        std::process::abort()
+    }
+}
+
+fn workers_that_end() -> Outcome {
+    let pool = Pool::new(2)?;
+    let result = pool.map(|_: Deadly| 0, (0..5).map(|_| Deadly));
+    let Err(MapError::Tasks(results)) = result else { return Err("no error".into()) };
+    assert!(results.iter().all(|result| matches!(result, Err(TaskError::Lost { .. }))));
+    assert_eq!(pool.map(square, 0..10)?.len(), 10);
     Ok(())
 }
 

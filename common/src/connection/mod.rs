@@ -3,7 +3,7 @@
 //! [`pipe`] gives two [`Connection`]s; what one sends the other receives, in order, both ways. An
 //! end may go to another process, in the argument of a [`Process`](crate::Process) or in a message.
 //!
-//! Messages travel over a pair of sockets, each behind its length, as CPython frames them
+//! Messages travel over a pair of sockets, each behind its length, as `CPython` frames them
 //! (below). A process that dies closes its end: its peer reads the end and
 //! never waits for the dead.
 //!

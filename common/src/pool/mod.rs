@@ -148,6 +148,8 @@ pub struct Pool {
 /// The workers, and the memory in which they find their tasks.
 #[derive(Debug)]
 struct Crew {
+    /// How many workers there shall be.
+    size: usize,
     workers: Vec<Worker>,
     /// How many have ever been started: the number of a worker is never used again.
     started: u32,
@@ -177,10 +179,9 @@ impl Pool {
         if workers == 0 {
             return Err(PoolError::NoWorkers);
         }
-        let mut crew = Crew { workers: Vec::new(), started: 0, board: None, boards: 0 };
-        for _ in 0..workers {
-            crew.hire()?;
-        }
+        let mut crew =
+            Crew { size: workers, workers: Vec::new(), started: 0, board: None, boards: 0 };
+        crew.fill()?;
         Ok(Self { crew: Mutex::new(crew) })
     }
 
@@ -229,6 +230,14 @@ impl Pool {
 }
 
 impl Crew {
+    /// Starts the workers that are missing: all at first, and after a job that could not go on.
+    fn fill(&mut self) -> Result<(), PoolError> {
+        while self.workers.len() < self.size {
+            self.hire()?;
+        }
+        Ok(())
+    }
+
     /// Starts one worker more.
     fn hire(&mut self) -> Result<(), PoolError> {
         self.started += 1;
@@ -256,6 +265,7 @@ impl Crew {
         trampoline: entry::Distance,
         target: entry::Distance,
     ) -> Result<Vec<Result<R, TaskError>>, PoolError> {
+        self.fill()?;
         let need = Board::bytes(inputs);
         let region = match self.board.take().filter(|board| board.len() >= need) {
             Some(region) => region,
@@ -274,13 +284,12 @@ impl Crew {
             logs: HashMap::new(),
             fruitless: 0,
         };
-        let done = self.finish(&mut job);
-        if done.is_err() {
+        if let Err(error) = self.finish(&mut job) {
             // The workers may still be at it: neither they nor their board may be used again.
             self.board = None;
             self.boards += 1;
             self.dismiss();
-            return Err(done.err().expect("just seen"));
+            return Err(error);
         }
         self.collect(job)
     }

@@ -130,7 +130,12 @@ fn keep_panics() {
     panic::set_hook(Box::new(move |info| {
         let kept = PANIC.with_borrow_mut(|panic| match panic {
             Some(panic) => {
-                let message = info.payload_as_str().unwrap_or("a value that is no text");
+                let payload = info.payload();
+                let message = payload
+                    .downcast_ref::<&str>()
+                    .copied()
+                    .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
+                    .unwrap_or("a value that is no text");
                 let place = info.location().map(ToString::to_string).unwrap_or_default();
                 *panic = (message.to_string(), place);
                 true

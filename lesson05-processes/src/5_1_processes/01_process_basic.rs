@@ -2,7 +2,7 @@
 //!
 //! Two children run beside their parent; `join` waits until each has ended.
 //!
-//! ```console,any-order,elapsed=2..30
+//! ```console,any-order,elapsed:2..30
 //! $ cargo run -p lesson05-processes --bin process_basic
 //! Main process (PID: [PID main]) starting
 //! Worker process (PID: [PID 1]) starting, name: Process 1  <- after 1

@@ -5,7 +5,7 @@
 //! //!
 //! //! Two children run beside their parent.         the idea
 //! //!
-//! //! ```console,any-order,elapsed=2..              one or more blocks: a command and its output
+//! //! ```console,any-order,elapsed:2..              one or more blocks: a command and its output
 //! //! $ cargo run -p CRATE --bin NAME
 //! //! ...
 //! //! ```
@@ -38,11 +38,11 @@ pub struct Header {
 pub struct Block {
     /// What the reader types.
     pub command: Command,
-    /// The exit status; 0 unless the fence says `exit=`.
+    /// The exit status; 0 unless the fence says `exit:`.
     pub exit: i32,
     /// Whether something may come on standard error, as the fence word `stderr` allows.
     pub stderr: bool,
-    /// The seconds that it may take, as `elapsed=` says.
+    /// The seconds that it may take, as `elapsed:` says.
     pub elapsed: Option<(f64, Option<f64>)>,
     /// What comes on standard output.
     pub output: Promise,
@@ -235,10 +235,10 @@ impl<'a> Parser<'a> {
         for word in words {
             let unknown = || {
                 format!(
-                    "`{word}`: a fence knows any-order, elapsed=LOW..HIGH, exit=STATUS and stderr"
+                    "`{word}`: a fence knows any-order, elapsed:LOW..HIGH, exit:STATUS and stderr"
                 )
             };
-            match word.split_once('=') {
+            match word.split_once(':') {
                 None if word == "any-order" => fence.order = Order::Any,
                 None if word == "stderr" => fence.stderr = true,
                 Some(("exit", status)) => fence.exit = status.parse().map_err(|_| unknown())?,
@@ -315,7 +315,7 @@ mod tests {
 //! Two children run beside their parent; `join` waits
 //! for both. A second sentence.
 //!
-//! ```console,any-order,elapsed=2..10,stderr
+//! ```console,any-order,elapsed:2..10,stderr
 //! $ cargo run -p lesson05-processes --bin process_basic
 //! Main starting
 //!
@@ -324,7 +324,7 @@ mod tests {
 //!
 //! With an argument:
 //!
-//! ```console,exit=101
+//! ```console,exit:101
 //! $ cargo run -p lesson05-processes --features plot --bin process_basic -- 3 --fast
 //! ```
 //!
@@ -421,9 +421,9 @@ fn main() {}
     #[test]
     fn a_bad_fence_is_refused() {
         for word in
-            ["any_order", "elapsed=2", "elapsed=5..2", "elapsed=..3", "exit=x", "exit", " stderr"]
+            ["any_order", "elapsed:2", "elapsed:5..2", "elapsed:..3", "exit:x", "exit", " stderr"]
         {
-            let error = error("any-order,elapsed=2..10,stderr", word);
+            let error = error("any-order,elapsed:2..10,stderr", word);
             assert!(error.problem.contains(word), "{word}: {error}");
             assert_eq!(error.line, 6);
         }

@@ -256,8 +256,8 @@ mod tests {
         assert!(error.contains("code"), "{error}");
         let error = judged("console", "x", "echo x; kill -9 $$").expect_err("killed");
         assert!(error.contains("interrupted"), "{error}");
-        assert_eq!(judged("console,exit=101", "x", "echo x; exit 101"), Ok(()));
-        assert!(judged("console,exit=101", "x", "echo x").is_err());
+        assert_eq!(judged("console,exit:101", "x", "echo x; exit 101"), Ok(()));
+        assert!(judged("console,exit:101", "x", "echo x").is_err());
         let error = judged("console", "x", "echo x; echo why >&2").expect_err("standard error");
         assert!(error.contains("nothing comes on standard error"), "{error}");
         assert_eq!(judged("console,stderr", "x", "echo x; echo why >&2"), Ok(()));
@@ -265,11 +265,11 @@ mod tests {
 
     #[test]
     fn too_quick_and_too_slow_are_told() {
-        assert_eq!(judged("console,elapsed=0.2..60", "x", "echo x; sleep 0.3"), Ok(()));
-        let error = judged("console,elapsed=0.5..", "x", "echo x").expect_err("too quick");
+        assert_eq!(judged("console,elapsed:0.2..60", "x", "echo x; sleep 0.3"), Ok(()));
+        let error = judged("console,elapsed:0.5..", "x", "echo x").expect_err("too quick");
         assert!(error.contains("0.5 s at least"), "{error}");
         let error =
-            judged("console,elapsed=0..0.1", "x", "echo x; sleep 0.3").expect_err("too slow");
+            judged("console,elapsed:0..0.1", "x", "echo x; sleep 0.3").expect_err("too slow");
         assert!(error.contains("0.1 s at most"), "{error}");
     }
 
