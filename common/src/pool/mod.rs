@@ -156,6 +156,8 @@ struct Crew {
     /// The memory of the last job, for the next one that fits.
     board: Option<Region>,
     boards: u64,
+    /// How many jobs there have been: each has a number of its own.
+    jobs: u64,
 }
 
 #[derive(Debug)]
@@ -179,8 +181,14 @@ impl Pool {
         if workers == 0 {
             return Err(PoolError::NoWorkers);
         }
-        let mut crew =
-            Crew { size: workers, workers: Vec::new(), started: 0, board: None, boards: 0 };
+        let mut crew = Crew {
+            size: workers,
+            workers: Vec::new(),
+            started: 0,
+            board: None,
+            boards: 0,
+            jobs: 0,
+        };
         crew.fill()?;
         Ok(Self { crew: Mutex::new(crew) })
     }
@@ -274,6 +282,7 @@ impl Crew {
                 Region::new("tasks", need)?
             }
         };
+        self.jobs += 1;
         let board = Board::fill(region.clone(), inputs);
         self.board = Some(region);
         let mut job = JobUnderWay {
@@ -320,6 +329,7 @@ impl Crew {
             if !worker.busy {
                 let board = (worker.board != boards).then_some(board);
                 let request = Request::Do(Job {
+                    number: self.jobs,
                     board,
                     tasks: job.board.tasks(),
                     crew: self.workers.len(),

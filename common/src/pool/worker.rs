@@ -38,6 +38,8 @@ pub(super) enum Request {
 /// A `map` to take part in.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Job {
+    /// Which `map` it is. A worker may be asked more than once to take part in one.
+    pub(super) number: u64,
     /// The board, unless it is the one of the last job.
     pub(super) board: Option<Region>,
     pub(super) tasks: usize,
@@ -92,6 +94,8 @@ pub(super) fn main((number, connection, mut results): Start) {
     }
     keep_panics();
     let mut board: Option<Region> = None;
+    // Where the results of the job under way end: those of one job stay until the next begins.
+    let (mut under_way, mut written) = (0, 0);
     while let Ok(Request::Do(job)) = connection.recv() {
         BUSY.store(true, Ordering::Relaxed);
         if job.board.is_some() {
@@ -100,9 +104,12 @@ pub(super) fn main((number, connection, mut results): Start) {
         let trampoline = entry::trampoline::<Desk, ()>(job.trampoline);
         let open = board.clone().and_then(|region| Board::open(region, job.tasks));
         let (Some(trampoline), Some(board)) = (trampoline, open) else { return };
-        let mut desk = Desk { number, board, crew: job.crew.max(1), results, written: 0 };
+        if under_way != job.number {
+            (under_way, written) = (job.number, 0);
+        }
+        let mut desk = Desk { number, board, crew: job.crew.max(1), results, written };
         trampoline(job.target, &mut desk);
-        results = desk.results;
+        (results, written) = (desk.results, desk.written);
         BUSY.store(false, Ordering::Relaxed);
         if connection.send(&Answer).is_err() {
             return;
