@@ -1,6 +1,6 @@
 //! A value as a message, bytes and descriptors, and back (in Python: `pickle`).
 //!
-//! The bytes are bincode's; this is the only file that names it, so that another format can take
+//! The bytes are bincode's; no other folder names it, so that another format can take
 //! its place. What is decoded is always bounded: in depth ([`MAX_DEPTH`]), in elements, in bytes,
 //! and to the last byte, so that garbage is an error and never a crash or a loop.
 //!
