@@ -1,8 +1,8 @@
 //! Every error of this crate in one type, for a `main` that returns [`Result`].
 
-use crate::connection::{RecvError, SendError};
+use crate::connection::{RecvError, RecvIntoError, SendError};
 use crate::pool::{MapError, PoolError, TaskError};
-use crate::process::{JoinError, StartError};
+use crate::process::{JoinError, StartError, StartMethodAlreadySet, StillRunning};
 use std::fmt;
 use std::io;
 
@@ -21,12 +21,21 @@ pub enum Error {
     /// A process could not be waited for.
     #[error(transparent)]
     Join(#[from] JoinError),
+    /// The default start method was fixed before.
+    #[error(transparent)]
+    StartMethod(#[from] StartMethodAlreadySet),
+    /// A process was closed that still runs.
+    #[error(transparent)]
+    StillRunning(#[from] StillRunning),
     /// A message could not be sent.
     #[error(transparent)]
     Send(#[from] SendError),
     /// No message was received.
     #[error(transparent)]
     Recv(#[from] RecvError),
+    /// No message was received into a buffer.
+    #[error(transparent)]
+    RecvInto(#[from] RecvIntoError),
     /// A pool could not do its work.
     #[error(transparent)]
     Pool(#[from] PoolError),

@@ -6,6 +6,7 @@
 //! | --- | --- | --- |
 //! | [`process`] | start a function in a process of its own, wait for it | `Process` |
 //! | [`connection`] | two ends of a pipe that carry typed messages | `Pipe` |
+//! | [`cpu`] | how many processors there are, and which a process may use | `cpu_count` |
 //! | [`sync`] | wait for what another process does | `Event` |
 //! | [`pool`] | a fixed number of processes that share out the calls | `Pool` |
 //! | [`log`] | a log with a stopwatch | the course's `Log` |
@@ -47,6 +48,7 @@ compile_error!(
 pub mod process;
 
 pub mod connection;
+pub mod cpu;
 pub mod sync;
 
 pub mod pool;
@@ -59,8 +61,8 @@ mod shared;
 mod sys;
 mod timer;
 
-pub use connection::{Connection, pipe};
+pub use connection::{Connection, Receiver, Sender, one_way_pipe, pipe};
 pub use error::{Error, Result};
 pub use log::Log;
 pub use pool::Pool;
-pub use process::{Child, Exit, Process, init, is_child};
+pub use process::{Child, Exit, Process, Signal, StartMethod, init, is_child, set_start_method};

@@ -15,6 +15,7 @@
 
 mod bounded;
 
+use crate::sys::descriptor::Descriptor;
 use bounded::{Bounded, BoundedSeed};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
@@ -42,7 +43,7 @@ pub struct DecodeError(String);
 #[derive(Debug)]
 pub(crate) struct Message {
     pub(crate) bytes: Vec<u8>,
-    pub(crate) descriptors: Vec<Arc<OwnedFd>>,
+    pub(crate) descriptors: Vec<Arc<Descriptor>>,
 }
 
 /// What the handles of the message under way find.
@@ -50,11 +51,11 @@ enum List {
     /// No message is under way: a handle cannot be serialised.
     None,
     /// Handles leave their descriptors here.
-    Leave(Vec<Arc<OwnedFd>>),
+    Leave(Vec<Arc<Descriptor>>),
     /// The message is for a place where descriptors cannot go; the text says where they can.
     Refuse(&'static str),
     /// Handles take their descriptors from here.
-    Take(Vec<Option<OwnedFd>>),
+    Take(Vec<Option<Descriptor>>),
 }
 
 thread_local! {
@@ -96,6 +97,20 @@ pub(crate) fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Message, Encode
     }
 }
 
+/// The descriptors of the handles inside `value`, which is encoded for that and not kept.
+pub(crate) fn handles<T: Serialize + ?Sized>(
+    value: &T,
+) -> Result<Vec<Arc<Descriptor>>, EncodeError> {
+    let message = UnderWay::begin(List::Leave(Vec::new()));
+    let nowhere = bincode::enc::write::SizeWriter::default();
+    bincode::serde::encode_into_writer(Bounded(value), nowhere, bincode::config::standard())
+        .map_err(|error| EncodeError(plain(&error.to_string())))?;
+    match message.list() {
+        List::Leave(descriptors) => Ok(descriptors),
+        _ => Err(EncodeError("a value of its own message took the list of handles".into())),
+    }
+}
+
 /// Encodes `value` for a place where no descriptor can go: a handle is an error that says `way`.
 pub(crate) fn encode_data<T: Serialize + ?Sized>(
     value: &T,
@@ -110,7 +125,7 @@ pub(crate) fn decode<T: DeserializeOwned>(
     bytes: &[u8],
     descriptors: Vec<OwnedFd>,
 ) -> Result<T, DecodeError> {
-    let list = descriptors.into_iter().map(Some).collect();
+    let list = descriptors.into_iter().map(|descriptor| Some(descriptor.into())).collect();
     let _message = UnderWay::begin(List::Take(list));
     let seed = BoundedSeed::<T>::new(bytes.len());
     let (value, read): (T, usize) =
@@ -130,7 +145,7 @@ fn plain(error: &str) -> String {
 
 /// Serialises a descriptor: to be called from a handle's `Serialize`.
 pub(crate) fn serialize_descriptor<S: Serializer>(
-    descriptor: &Arc<OwnedFd>,
+    descriptor: &Arc<Descriptor>,
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
     let place = LIST.with_borrow_mut(|list| match list {
@@ -149,7 +164,7 @@ pub(crate) fn serialize_descriptor<S: Serializer>(
 /// Deserialises a descriptor: to be called from a handle's `Deserialize`.
 pub(crate) fn deserialize_descriptor<'de, D: Deserializer<'de>>(
     deserializer: D,
-) -> Result<OwnedFd, D::Error> {
+) -> Result<Descriptor, D::Error> {
     let place = u64::deserialize(deserializer)?;
     LIST.with_borrow_mut(|list| match list {
         List::Take(descriptors) => usize::try_from(place)
@@ -158,6 +173,15 @@ pub(crate) fn deserialize_descriptor<'de, D: Deserializer<'de>>(
             .ok_or_else(|| de::Error::custom("the message names a handle that did not come")),
         _ => Err(de::Error::custom("a handle arrives only in a message of a connection")),
     })
+}
+
+#[cfg(test)]
+impl Message {
+    /// The descriptors as a receiver would have them.
+    pub(crate) fn copy_descriptors(&self) -> Vec<OwnedFd> {
+        use std::os::fd::AsFd;
+        self.descriptors.iter().map(|fd| fd.as_fd().try_clone_to_owned().unwrap()).collect()
+    }
 }
 
 #[cfg(test)]
@@ -199,7 +223,7 @@ mod tests {
     }
 
     /// A value whose encoding fails after a handle has been serialised.
-    struct Fails(Arc<OwnedFd>);
+    struct Fails(Arc<Descriptor>);
 
     impl Serialize for Fails {
         fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -210,7 +234,8 @@ mod tests {
 
     #[test]
     fn a_failed_message_leaves_nothing_for_the_next() {
-        let descriptor = Arc::new(crate::sys::memory::anonymous("test", 1).unwrap());
+        let memory = crate::sys::memory::anonymous("test", 1).unwrap();
+        let descriptor = Arc::new(Descriptor::from(memory));
         let error = encode(&Fails(Arc::clone(&descriptor))).unwrap_err();
         assert_eq!(error.to_string(), "the value cannot be encoded: on purpose");
         assert_eq!(Arc::strong_count(&descriptor), 1);

@@ -1,25 +1,33 @@
 //! Frames over a socket: a length, bytes, and descriptors that ride on them.
 //!
 //! One thread at a time writes a frame and one reads one, each under a lock of its own, so that
-//! frames of several threads never mix and a reader never blocks a writer.
+//! frames of several threads never mix and a reader never blocks a writer. What travels is read into
+//! memory that the connection keeps, or straight into the caller's, so that a message costs one copy
+//! into the kernel and one out of it, and no fresh page.
+//!
+//! Nothing is read ahead: what the kernel holds belongs to whoever reads next, in whichever process.
 
 use crate::codec::{DecodeError, EncodeError, MAX_BYTES, Message};
-use crate::sys::socket::{self, MAX_DESCRIPTORS};
+use crate::sys::descriptor::Descriptor;
+use crate::sys::socket::{self, Interest, MAX_DESCRIPTORS};
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 /// The longest message that four bytes of length can tell.
 const SHORT: usize = i32::MAX as usize;
 /// A buffer grows by what has arrived, and not by what a length claims.
 const STEP: usize = 1 << 20;
+/// A connection keeps a buffer of at most this many bytes for its next message.
+const KEPT: usize = 4 << 20;
 
 /// Why a message could not be sent. It is all or nothing for the receiver: a message that was cut
 /// off is an error there too.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SendError {
-    /// The other end is closed, or its process has ended.
+    /// The other end is closed, or its process has ended (in Python: `BrokenPipeError`).
     #[error("the other end of the connection is closed; nobody can receive")]
     Closed,
     /// The value has no encoding.
@@ -33,10 +41,16 @@ pub enum SendError {
         /// The limit in bytes.
         limit: usize,
     },
+    /// This process was forked and was not given this end.
+    #[error("{NOT_GIVEN}")]
+    NotGiven,
     /// The kernel refused.
     #[error("the message could not be sent: {0}")]
     Io(#[source] io::Error),
 }
+
+const NOT_GIVEN: &str = "this process was not given this end of the connection; put it into the \
+                         argument of the Process";
 
 /// Why no message was received.
 #[derive(Debug, thiserror::Error)]
@@ -60,6 +74,13 @@ pub enum RecvError {
         /// The limit in bytes.
         limit: usize,
     },
+    /// An earlier message was damaged, cut off or too long, so that nobody knows where the next one
+    /// begins; this end still sends.
+    #[error("nothing more can be received here: an earlier message was damaged or not taken")]
+    Desynchronised,
+    /// This process was forked and was not given this end.
+    #[error("{NOT_GIVEN}")]
+    NotGiven,
     /// The bytes are no message of the expected type.
     #[error(transparent)]
     Decode(#[from] DecodeError),
@@ -68,13 +89,33 @@ pub enum RecvError {
     Io(#[source] io::Error),
 }
 
+/// Why no message was received into a buffer.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RecvIntoError {
+    /// The buffer is too small (in Python: `BufferTooShort`); here is the message.
+    #[error("a message of {} bytes came and the buffer is smaller; the error holds it", .0.len())]
+    TooShort(Vec<u8>),
+    /// No message came.
+    #[error(transparent)]
+    Recv(#[from] RecvError),
+}
+
 /// One end of a pair of sockets, as a sender and receiver of frames.
 #[derive(Debug)]
 pub(crate) struct Channel {
-    socket: Arc<OwnedFd>,
-    limit: usize,
+    socket: Arc<Descriptor>,
     sending: Mutex<()>,
-    receiving: Mutex<()>,
+    receiving: Mutex<Receiving>,
+}
+
+/// What one who receives needs.
+#[derive(Debug, Default)]
+struct Receiving {
+    /// Where the next message begins is unknown.
+    lost: bool,
+    /// Memory for the next message.
+    spare: Vec<u8>,
 }
 
 /// A frame as it arrived.
@@ -84,13 +125,12 @@ pub(crate) struct Frame {
 }
 
 impl Channel {
-    pub(crate) fn new(socket: OwnedFd) -> Self {
-        Self {
-            socket: Arc::new(socket),
-            limit: MAX_BYTES,
-            sending: Mutex::default(),
-            receiving: Mutex::default(),
-        }
+    pub(crate) fn new(socket: impl Into<Descriptor>) -> Self {
+        Self::over(Arc::new(socket.into()))
+    }
+
+    pub(crate) fn over(socket: Arc<Descriptor>) -> Self {
+        Self { socket, sending: Mutex::default(), receiving: Mutex::default() }
     }
 
     /// Two connected ends.
@@ -100,27 +140,40 @@ impl Channel {
     }
 
     /// The descriptor itself, for a message that takes this end to another process.
-    pub(crate) fn socket(&self) -> &Arc<OwnedFd> {
+    pub(crate) fn socket(&self) -> &Arc<Descriptor> {
         &self.socket
     }
 
     /// Sends a message; returns when the kernel has all of it.
     pub(crate) fn send(&self, message: &Message) -> Result<(), SendError> {
-        let len = message.bytes.len();
-        if len > self.limit {
-            return Err(SendError::TooLong { len, limit: self.limit });
+        let numbers: Vec<RawFd> =
+            message.descriptors.iter().map(|fd| fd.as_fd().as_raw_fd()).collect();
+        self.send_frame(&message.bytes, &numbers)
+    }
+
+    /// Sends `bytes` as a message.
+    pub(crate) fn send_bytes(&self, bytes: &[u8]) -> Result<(), SendError> {
+        self.send_frame(bytes, &[])
+    }
+
+    fn send_frame(&self, bytes: &[u8], descriptors: &[RawFd]) -> Result<(), SendError> {
+        if bytes.len() > MAX_BYTES {
+            return Err(SendError::TooLong { len: bytes.len(), limit: MAX_BYTES });
         }
-        let mut header = Vec::with_capacity(12);
-        match i32::try_from(len) {
-            Ok(short) => header.extend(short.to_be_bytes()),
-            Err(_) => {
-                header.extend((-1i32).to_be_bytes());
-                header.extend((len as u64).to_be_bytes());
+        let mut header = [0; 12];
+        let header = match i32::try_from(bytes.len()) {
+            Ok(short) => {
+                header[..4].copy_from_slice(&short.to_be_bytes());
+                &header[..4]
             }
-        }
-        let numbers: Vec<RawFd> = message.descriptors.iter().map(|fd| fd.as_raw_fd()).collect();
-        let mut batches = numbers.chunks(MAX_DESCRIPTORS).peekable();
-        let (mut header, mut bytes) = (&header[..], &message.bytes[..]);
+            Err(_) => {
+                header[..4].copy_from_slice(&(-1i32).to_be_bytes());
+                header[4..].copy_from_slice(&(bytes.len() as u64).to_be_bytes());
+                &header[..]
+            }
+        };
+        let mut batches = descriptors.chunks(MAX_DESCRIPTORS).peekable();
+        let (mut header, mut bytes) = (header, bytes);
         let _one = self.sending.lock().unwrap_or_else(PoisonError::into_inner);
         while !header.is_empty() || !bytes.is_empty() {
             let batch = batches.next().unwrap_or_default();
@@ -135,6 +188,7 @@ impl Channel {
             let sent =
                 socket::send(self.as_fd(), &parts, batch).map_err(|error| match error.kind() {
                     io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => SendError::Closed,
+                    _ if socket::is_nowhere(&error) => SendError::NotGiven,
                     _ => SendError::Io(error),
                 })?;
             let of_header = sent.min(header.len());
@@ -144,12 +198,73 @@ impl Channel {
         Ok(())
     }
 
-    /// Receives a frame; waits for it.
-    pub(crate) fn receive(&self) -> Result<Frame, RecvError> {
-        let _one = self.receiving.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Receives a frame of at most `limit` bytes; waits for it.
+    pub(crate) fn receive(&self, limit: usize) -> Result<Frame, RecvError> {
+        let mut receiving = self.receiving()?;
+        let bytes = std::mem::take(&mut receiving.spare);
+        let mut frame = Frame { bytes, descriptors: Vec::new() };
+        let result = self.read_length(&mut frame.descriptors, limit).and_then(|len| {
+            self.read_body(&mut frame, len)?;
+            Ok(frame)
+        });
+        self.keep_place(&mut receiving, &result);
+        result
+    }
+
+    /// Gives memory back that a frame came in, for the next one.
+    pub(crate) fn give_back(&self, mut bytes: Vec<u8>) {
+        if bytes.capacity() <= KEPT {
+            bytes.clear();
+            self.receiving.lock().unwrap_or_else(PoisonError::into_inner).spare = bytes;
+        }
+    }
+
+    /// Receives a message into `buffer` and says how long it is; descriptors are closed.
+    pub(crate) fn receive_into(&self, buffer: &mut [u8]) -> Result<usize, RecvIntoError> {
+        let mut receiving = self.receiving()?;
         let mut descriptors = Vec::new();
+        let result = self.read_length(&mut descriptors, MAX_BYTES).and_then(|len| {
+            if let Some(buffer) = buffer.get_mut(..len) {
+                self.fill_all(buffer, &mut descriptors)?;
+                return Ok(Ok(len));
+            }
+            let mut frame = Frame { bytes: Vec::new(), descriptors };
+            self.read_body(&mut frame, len)?;
+            Ok(Err(RecvIntoError::TooShort(frame.bytes)))
+        });
+        self.keep_place(&mut receiving, &result);
+        result?
+    }
+
+    /// Whether a message, or the end, can be received, after waiting at most for `limit`.
+    pub(crate) fn poll(&self, limit: Option<Duration>) -> io::Result<bool> {
+        Ok(socket::poll(&[(self.as_fd(), Interest::Read)], limit)?[0].readable)
+    }
+
+    /// The right to receive, as long as the place in the stream is known.
+    fn receiving(&self) -> Result<MutexGuard<'_, Receiving>, RecvError> {
+        let receiving = self.receiving.lock().unwrap_or_else(PoisonError::into_inner);
+        if receiving.lost { Err(RecvError::Desynchronised) } else { Ok(receiving) }
+    }
+
+    /// Remembers whether an error has lost the place in the stream. Then nobody reads any more, and
+    /// a sender shall not wait for room.
+    fn keep_place<T>(&self, receiving: &mut Receiving, result: &Result<T, RecvError>) {
+        use RecvError::{BadLength, Io, TooLong, Truncated};
+        if let Err(Truncated | BadLength | TooLong { .. } | Io(_)) = result {
+            receiving.lost = true;
+            socket::stop_reading(self.as_fd());
+        }
+    }
+
+    /// Reads the length in front of a message.
+    fn read_length(
+        &self,
+        descriptors: &mut Vec<OwnedFd>,
+        limit: usize,
+    ) -> Result<usize, RecvError> {
         let mut short = [0; 4];
-        match self.fill(&mut short, &mut descriptors)? {
+        match self.fill(&mut short, descriptors)? {
             0 => return Err(RecvError::Eof),
             4 => {}
             _ => return Err(RecvError::Truncated),
@@ -157,7 +272,7 @@ impl Channel {
         let len = match i32::from_be_bytes(short) {
             -1 => {
                 let mut long = [0; 8];
-                self.fill_all(&mut long, &mut descriptors)?;
+                self.fill_all(&mut long, descriptors)?;
                 match u64::from_be_bytes(long) {
                     len if len > SHORT as u64 => len,
                     _ => return Err(RecvError::BadLength),
@@ -165,18 +280,25 @@ impl Channel {
             }
             len => u64::try_from(len).map_err(|_| RecvError::BadLength)?,
         };
-        let limit = self.limit;
-        let len = usize::try_from(len)
-            .ok()
-            .filter(|&len| len <= limit)
-            .ok_or(RecvError::TooLong { len, limit })?;
-        let mut bytes = Vec::new();
+        let fits = usize::try_from(len).ok().filter(|&len| len <= limit);
+        fits.ok_or(RecvError::TooLong { len, limit })
+    }
+
+    /// Reads a message of `len` bytes.
+    fn read_body(&self, frame: &mut Frame, len: usize) -> Result<(), RecvError> {
+        let bytes = &mut frame.bytes;
         while bytes.len() < len {
-            let start = bytes.len();
-            bytes.resize(len.min(start.max(STEP) * 2), 0);
-            self.fill_all(&mut bytes[start..], &mut descriptors)?;
+            if bytes.len() == bytes.capacity() {
+                bytes.reserve_exact((len - bytes.len()).min(bytes.len().max(STEP)));
+            }
+            let left = len - bytes.len();
+            match socket::receive_more(self.as_fd(), bytes, left, &mut frame.descriptors) {
+                Ok(0) => return Err(RecvError::Truncated),
+                Ok(_) => {}
+                Err(error) => return Err(refused(error)),
+            }
         }
-        Ok(Frame { bytes, descriptors })
+        Ok(())
     }
 
     /// Reads until `buffer` is full or the end comes; how many bytes it read.
@@ -186,9 +308,10 @@ impl Channel {
             match socket::receive(self.as_fd(), &mut buffer[filled..], descriptors) {
                 Ok(0) => break,
                 Ok(read) => filled += read,
-                // The other end closed with bytes of ours unread.
-                Err(error) if error.kind() == io::ErrorKind::ConnectionReset => break,
-                Err(error) => return Err(RecvError::Io(error)),
+                Err(error) => match refused(error) {
+                    RecvError::Truncated => break,
+                    other => return Err(other),
+                },
             }
         }
         Ok(filled)
@@ -199,6 +322,16 @@ impl Channel {
             return Err(RecvError::Truncated);
         }
         Ok(())
+    }
+}
+
+/// What a failed read means.
+fn refused(error: io::Error) -> RecvError {
+    match error.kind() {
+        // The other end closed with bytes of ours unread.
+        io::ErrorKind::ConnectionReset => RecvError::Truncated,
+        _ if socket::is_nowhere(&error) => RecvError::NotGiven,
+        _ => RecvError::Io(error),
     }
 }
 
@@ -214,7 +347,7 @@ mod tests {
     use crate::sys::memory;
 
     fn message(bytes: &[u8], descriptors: usize) -> Message {
-        let one = Arc::new(memory::anonymous("test", 1).unwrap());
+        let one = Arc::new(memory::anonymous("test", 1).unwrap().into());
         Message { bytes: bytes.to_vec(), descriptors: vec![one; descriptors] }
     }
 
@@ -240,9 +373,9 @@ mod tests {
         let sent = message(&[7; 600], 600);
         left.send(&sent).unwrap();
         left.send(&message(b"next", 1)).unwrap();
-        let frame = right.receive().unwrap();
+        let frame = right.receive(MAX_BYTES).unwrap();
         assert_eq!((frame.bytes, frame.descriptors.len()), (sent.bytes, 600));
-        let frame = right.receive().unwrap();
+        let frame = right.receive(MAX_BYTES).unwrap();
         assert_eq!((&frame.bytes[..], frame.descriptors.len()), (&b"next"[..], 1));
     }
 
@@ -252,7 +385,7 @@ mod tests {
         let sent = message(&[3; 5 << 20], 0);
         std::thread::scope(|scope| {
             scope.spawn(|| left.send(&sent).unwrap());
-            assert_eq!(right.receive().unwrap().bytes, sent.bytes);
+            assert_eq!(right.receive(MAX_BYTES).unwrap().bytes, sent.bytes);
         });
     }
 
@@ -273,7 +406,7 @@ mod tests {
             let (left, right) = Channel::pair().unwrap();
             raw(&left, bytes);
             drop(left);
-            let error = right.receive().err().unwrap();
+            let error = right.receive(MAX_BYTES).err().unwrap();
             assert!(right_error(&error), "{bytes:?}: {error:?}");
         }
     }
@@ -284,7 +417,7 @@ mod tests {
         raw(&left, b"\xff\xff\xff\xff\0\0\0\x03\xff\xff\xff\xff");
         drop(left);
         // 16 GiB were claimed; had they been allocated and zeroed, this test would not end well.
-        assert!(matches!(right.receive(), Err(RecvError::Truncated)));
+        assert!(matches!(right.receive(MAX_BYTES), Err(RecvError::Truncated)));
     }
 
     #[test]

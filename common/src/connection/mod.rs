@@ -1,7 +1,9 @@
 //! Two ends of a pipe that carry typed messages (in Python: `Pipe` and `Connection`).
 //!
-//! [`pipe`] gives two [`Connection`]s; what one sends the other receives, in order, both ways. An
-//! end may go to another process, in the argument of a [`Process`](crate::Process) or in a message.
+//! [`pipe`] gives two [`Connection`]s; what one sends the other receives, in order, both ways;
+//! [`one_way_pipe`] gives a [`Receiver`] and a [`Sender`]. An end may go to another process, in the
+//! argument of a [`Process`](crate::Process) or in a message, and so may any descriptor that the
+//! program has, as a [`Handle`]. [`wait`] waits for several of them at once.
 //!
 //! Messages travel over a pair of sockets, each behind its length, as `CPython` frames them
 //! (below). A process that dies closes its end: its peer reads the end and
@@ -14,7 +16,11 @@
 //! in as many pieces as it takes.
 
 pub(crate) mod channel;
+mod handle;
 mod pipe;
+mod wait;
 
-pub use channel::{RecvError, SendError};
-pub use pipe::{Connection, pipe};
+pub use channel::{RecvError, RecvIntoError, SendError};
+pub use handle::Handle;
+pub use pipe::{Connection, OneWay, Receiver, Sender, one_way_pipe, pipe};
+pub use wait::wait;

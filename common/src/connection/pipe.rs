@@ -1,12 +1,13 @@
 //! A typed connection, and the pair of them that a pipe is (in Python: `Pipe`).
 
-use super::channel::{Channel, RecvError, SendError};
-use crate::codec;
+use super::channel::{Channel, Frame, RecvError, RecvIntoError, SendError};
+use crate::codec::{self, MAX_BYTES};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::io;
 use std::marker::PhantomData;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Duration;
 
 /// Two connected ends: what one sends the other receives, both ways (in Python: `Pipe()`).
 ///
@@ -29,6 +30,45 @@ pub fn pipe<S, R>() -> io::Result<(Connection<S, R>, Connection<R, S>)> {
     let (left, right) = Channel::pair()?;
     Ok((Connection::over(left), Connection::over(right)))
 }
+
+/// Two connected ends of which one only sends and the other only receives (in Python:
+/// `Pipe(duplex=False)`, which gives them in this order as well).
+///
+/// ```
+/// let (receiver, sender) = common::one_way_pipe::<String>()?;
+/// sender.send(&"hello".to_string())?;
+/// assert_eq!(receiver.recv()?, "hello");
+/// # common::Result::Ok(())
+/// ```
+///
+/// The wrong direction is no method:
+///
+/// ```compile_fail
+/// let (receiver, sender) = common::one_way_pipe::<String>().unwrap();
+/// receiver.send(&"hello".to_string());
+/// ```
+///
+/// ```compile_fail
+/// let (receiver, sender) = common::one_way_pipe::<String>().unwrap();
+/// sender.recv();
+/// ```
+///
+/// # Errors
+///
+/// Where this process has no descriptor left.
+pub fn one_way_pipe<T>() -> io::Result<(Receiver<T>, Sender<T>)> {
+    pipe()
+}
+
+/// The receiving end of [`one_way_pipe`]: a connection that does not send.
+pub type Receiver<T> = Connection<OneWay, T>;
+
+/// The sending end of [`one_way_pipe`]: a connection that does not receive.
+pub type Sender<T> = Connection<T, OneWay>;
+
+/// What travels against the direction of [`one_way_pipe`]: there is no value of it.
+#[derive(Debug)]
+pub enum OneWay {}
 
 /// One end of a pipe: sends `S` and receives `R` (in Python: `Connection`).
 ///
@@ -64,6 +104,26 @@ impl<S: Serialize, R> Connection<S, R> {
     pub fn send(&self, value: &S) -> Result<(), SendError> {
         self.channel.send(&codec::encode(value)?)
     }
+
+    /// Sends `bytes` as one message that is not encoded: what a Python `recv_bytes` reads. They may
+    /// be none.
+    ///
+    /// Such a message is for [`recv_bytes`](Connection::recv_bytes); `recv` would take it for an
+    /// encoded value.
+    ///
+    /// ```
+    /// let (left, right) = common::pipe::<(), ()>()?;
+    /// left.send_bytes(b"as they are")?;
+    /// assert_eq!(right.recv_bytes()?, b"as they are");
+    /// # common::Result::Ok(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As for [`send`](Connection::send).
+    pub fn send_bytes(&self, bytes: &[u8]) -> Result<(), SendError> {
+        self.channel.send_bytes(bytes)
+    }
 }
 
 impl<S, R: DeserializeOwned> Connection<S, R> {
@@ -72,10 +132,63 @@ impl<S, R: DeserializeOwned> Connection<S, R> {
     /// # Errors
     ///
     /// [`RecvError::Eof`] when the other end is closed and nothing is left; see [`RecvError`] for
-    /// the rest. After a damaged message the next one may be read where its length was right.
+    /// the rest. After a message of another type ([`RecvError::Decode`]) the next one may be read;
+    /// after one that was cut off or damaged nothing can.
     pub fn recv(&self) -> Result<R, RecvError> {
-        let frame = self.channel.receive()?;
-        Ok(codec::decode(&frame.bytes, frame.descriptors)?)
+        let Frame { bytes, descriptors } = self.channel.receive(MAX_BYTES)?;
+        let value = codec::decode(&bytes, descriptors);
+        self.channel.give_back(bytes);
+        Ok(value?)
+    }
+
+    /// Whether [`recv`](Connection::recv) would not have to wait: a message has come, or begun to
+    /// come, or the end has.
+    ///
+    /// # Errors
+    ///
+    /// Where this process was forked and not given this end.
+    pub fn poll(&self) -> io::Result<bool> {
+        self.poll_timeout(Duration::ZERO)
+    }
+
+    /// As [`poll`](Connection::poll), after waiting at most for `limit`.
+    ///
+    /// # Errors
+    ///
+    /// As for [`poll`](Connection::poll).
+    pub fn poll_timeout(&self, limit: Duration) -> io::Result<bool> {
+        self.channel.poll(Some(limit))
+    }
+
+    /// Receives the bytes of the next message as they are.
+    ///
+    /// # Errors
+    ///
+    /// As for [`recv`](Connection::recv), but nothing is decoded.
+    pub fn recv_bytes(&self) -> Result<Vec<u8>, RecvError> {
+        self.recv_bytes_max(MAX_BYTES)
+    }
+
+    /// As [`recv_bytes`](Connection::recv_bytes), for a message of at most `limit` bytes (in Python:
+    /// `recv_bytes(maxlength)`).
+    ///
+    /// # Errors
+    ///
+    /// [`RecvError::TooLong`] where the message is longer. It is not read then, so nothing more can
+    /// be received here; this end still sends.
+    pub fn recv_bytes_max(&self, limit: usize) -> Result<Vec<u8>, RecvError> {
+        Ok(self.channel.receive(limit)?.bytes)
+    }
+
+    /// Receives the bytes of the next message into `buffer`, and says how many there are: no memory
+    /// is allocated.
+    ///
+    /// # Errors
+    ///
+    /// [`RecvIntoError::TooShort`] holds a message that is longer than `buffer`; the next one may be
+    /// read. The rest is as for [`recv_bytes`](Connection::recv_bytes).
+    pub fn recv_bytes_into(&self, buffer: &mut [u8]) -> Result<usize, RecvIntoError> {
+        self.channel.receive_into(buffer)
     }
 }
 
@@ -121,7 +234,7 @@ mod tests {
         let (near, far) = pipe::<u32, u32>().unwrap();
         carrier.send(&far).unwrap();
         drop(far);
-        let frame = receiver.channel.receive().unwrap();
+        let frame = receiver.channel.receive(MAX_BYTES).unwrap();
         assert!(codec::decode::<(u8, u8)>(&frame.bytes, frame.descriptors).is_err());
         assert!(matches!(near.recv(), Err(RecvError::Eof)));
     }

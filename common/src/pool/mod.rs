@@ -5,7 +5,7 @@ mod worker;
 
 use crate::codec::{self, EncodeError};
 use crate::connection::{Connection, pipe};
-use crate::process::{Child, Exit, JoinError, Process, StartError};
+use crate::process::{self, Child, Exit, JoinError, Process, StartError};
 use crate::shared::Region;
 use crate::sys::entry;
 use crate::sys::socket::{self, Interest};
@@ -20,11 +20,11 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use worker::{Answer, Job, Request};
 
-const SIGTERM: i32 = 15;
-const SIGKILL: i32 = 9;
 /// How long a worker that is terminated may take before it is killed.
 const GRACE: Duration = Duration::from_secs(1);
 /// A handle in an input has no way to a worker; the text says what has.
+/// How many workers are being started at once, at most.
+const AT_ONCE: usize = 64;
 const NO_HANDLES: &str = "a handle cannot go to a pool's worker inside a task; start a Process with \
                           it in the argument instead";
 
@@ -241,28 +241,27 @@ impl Crew {
     /// Starts the workers that are missing: all at first, and after a job that could not go on.
     fn fill(&mut self) -> Result<(), PoolError> {
         while self.workers.len() < self.size {
-            self.hire()?;
+            self.hire((self.size - self.workers.len()).min(AT_ONCE))?;
         }
         Ok(())
     }
 
-    /// Starts one worker more.
-    fn hire(&mut self) -> Result<(), PoolError> {
-        self.started += 1;
-        let number = self.started;
-        let (ours, theirs) = pipe()?;
-        let results = Region::new("results", worker::RESULTS)?;
-        let desk = (number, theirs, results.clone());
-        let child =
-            Process::new(worker::main, desk).name(format!("PoolWorker-{number}")).start()?;
-        self.workers.push(Worker {
-            number,
-            child,
-            connection: ours,
-            results,
-            board: 0,
-            busy: false,
-        });
+    /// Starts `count` workers more, side by side.
+    fn hire(&mut self, count: usize) -> Result<(), PoolError> {
+        let mut starting = Vec::new();
+        for _ in 0..count {
+            self.started += 1;
+            let number = self.started;
+            let (ours, theirs) = pipe()?;
+            let results = Region::new("results", worker::RESULTS)?;
+            let desk = (number, theirs, results.clone());
+            let process = Process::worker(worker::main, desk).name(format!("PoolWorker-{number}"));
+            starting.push((number, process::launch(process)?, ours, results));
+        }
+        for (number, child, connection, results) in starting {
+            let child = child.begun()?;
+            self.workers.push(Worker { number, child, connection, results, board: 0, busy: false });
+        }
         Ok(())
     }
 
@@ -385,7 +384,7 @@ impl Crew {
     fn replace(&mut self, at: usize, job: &mut JobUnderWay) -> Result<(), PoolError> {
         let worker = self.workers.swap_remove(at);
         // Its connection is closed or damaged: whatever it still does, it is of no use.
-        worker.child.signal(SIGKILL)?;
+        worker.child.kill()?;
         let exit = worker.child.join()?;
         let before = job.lost.len();
         for task in job.board.claimed_by(worker.number) {
@@ -401,7 +400,7 @@ impl Crew {
         } else {
             job.fruitless = 0;
         }
-        self.hire()
+        self.hire(1)
     }
 
     /// Reads what the workers have written.
@@ -444,14 +443,14 @@ impl Crew {
         for worker in &workers {
             // A worker that cannot be told has ended, or is ended below.
             if worker.busy || worker.connection.send(&Request::Leave).is_err() {
-                let _ = worker.child.signal(SIGTERM);
+                let _ = worker.child.terminate();
             }
         }
         for worker in workers {
             let watched = [(worker.child.as_fd(), Interest::Read)];
             let ended = socket::poll(&watched, Some(GRACE)).is_ok_and(|news| news[0].readable);
             if !ended {
-                let _ = worker.child.signal(SIGKILL);
+                let _ = worker.child.kill();
             }
             // An exit that somebody else has collected is no exit to wait for.
             let _ = worker.child.join();

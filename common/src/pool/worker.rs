@@ -1,7 +1,7 @@
 //! The life of a worker: wait for a job, claim its tasks, write the results.
 //!
-//! A worker ends when it is told to, and when its parent does: a second thread watches the
-//! connection and kills a busy worker whose parent is gone.
+//! A worker ends when it is told to. It is a daemon, so when its parent dies the kernel ends it,
+//! whatever it is doing.
 
 use super::TaskError;
 use super::board::{ALIGN, Board};
@@ -9,14 +9,11 @@ use crate::codec;
 use crate::connection::Connection;
 use crate::shared::Region;
 use crate::sys::entry::{self, Distance};
-use crate::sys::process;
-use crate::sys::socket::{self, Interest};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::cell::RefCell;
-use std::os::fd::{AsFd, OwnedFd};
 use std::panic::{self, AssertUnwindSafe};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 /// How much memory a worker's results have at first; it grows.
@@ -86,18 +83,12 @@ thread_local! {
     static PANIC: RefCell<Option<(String, String)>> = const { RefCell::new(None) };
 }
 
-static BUSY: AtomicBool = AtomicBool::new(false);
-
 pub(super) fn main((number, connection, mut results): Start) {
-    if let Ok(socket) = connection.as_fd().try_clone_to_owned() {
-        std::thread::spawn(move || end_with_parent(&socket));
-    }
     keep_panics();
     let mut board: Option<Region> = None;
     // Where the results of the job under way end: those of one job stay until the next begins.
     let (mut under_way, mut written) = (0, 0);
     while let Ok(Request::Do(job)) = connection.recv() {
-        BUSY.store(true, Ordering::Relaxed);
         if job.board.is_some() {
             board = job.board;
         }
@@ -110,25 +101,10 @@ pub(super) fn main((number, connection, mut results): Start) {
         let mut desk = Desk { number, board, crew: job.crew.max(1), results, written };
         trampoline(job.target, &mut desk);
         (results, written) = (desk.results, desk.written);
-        BUSY.store(false, Ordering::Relaxed);
         if connection.send(&Answer).is_err() {
             return;
         }
     }
-}
-
-/// Kills this worker if its parent ends while it is busy. One that is not leaves by itself.
-fn end_with_parent(socket: &OwnedFd) {
-    loop {
-        match socket::poll(&[(socket.as_fd(), Interest::Close)], None) {
-            Ok(news) if news[0].closed => break,
-            _ => {}
-        }
-    }
-    while !BUSY.load(Ordering::Relaxed) {
-        std::thread::park_timeout(Duration::from_millis(50));
-    }
-    process::die();
 }
 
 /// Keeps what a task's panic says for the parent; a panic outside a task prints as ever.

@@ -1,23 +1,26 @@
-//! A process that was started: wait for it, ask how it is.
+//! A process that was started: wait for it, ask how it is, end it.
 //!
 //! Its exit is watched by a pidfd, so no thread is needed and any number may wait; it is collected
 //! once, by whoever notices first, and remembered.
 
+use super::state;
+use crate::sys::descriptor::Descriptor;
 use crate::sys::process::{self, Ended};
-use crate::sys::signal;
+use crate::sys::signal::Signal;
 use crate::sys::socket::{self, Interest};
 use std::fmt;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 /// How a process ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
     /// It left with this code; 0 means success, and a panic gives 101.
     Code(i32),
-    /// This signal ended it; 9 is `SIGKILL`.
-    Signal(i32),
+    /// This signal ended it.
+    Signal(Signal),
 }
 
 impl Exit {
@@ -41,7 +44,7 @@ impl Exit {
     pub fn exitcode(self) -> i32 {
         match self {
             Self::Code(code) => code,
-            Self::Signal(signal) => -signal,
+            Self::Signal(signal) => -signal.number(),
         }
     }
 }
@@ -51,7 +54,7 @@ impl fmt::Display for Exit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Code(code) => write!(f, "exited with code {code}"),
-            Self::Signal(number) => write!(f, "was killed by {}", signal::name(*number)),
+            Self::Signal(signal) => write!(f, "was killed by {signal}"),
         }
     }
 }
@@ -59,8 +62,8 @@ impl fmt::Display for Exit {
 /// Why a process could not be waited for.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "process {name:?} (pid {pid}) cannot be waited for: {source}; does the program ignore \
-         SIGCHLD, or collect children by itself?"
+    "process {name:?} (pid {pid}) cannot be waited for: {source}; is it a child of this process, \
+         and does the program ignore SIGCHLD, or collect children by itself?"
 )]
 pub struct JoinError {
     name: String,
@@ -68,35 +71,67 @@ pub struct JoinError {
     source: io::Error,
 }
 
+/// It cannot be closed while it runs; here it is.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "process {:?} (pid {}) still runs; join or terminate it before closing",
+    .0.name(),
+    .0.pid()
+)]
+pub struct StillRunning(pub Child);
+
 /// A process that was started (in Python: a `Process` after `start`).
 ///
-/// Dropping it does not end the process and does not wait for it.
-#[derive(Debug)]
+/// Dropping it does not end the process and does not wait for it: that happens at the end of `main`
+/// (see [`process`](crate::process)). A clone is the same process.
+#[derive(Clone)]
 pub struct Child {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
     name: String,
     pid: i32,
-    watch: OwnedFd,
+    daemon: bool,
+    watch: Descriptor,
     exit: Mutex<Option<Exit>>,
-    /// The child reads the end of it when this process has ended.
-    _lifeline: OwnedFd,
 }
 
 impl Child {
-    pub(super) fn new(name: String, pid: i32, watch: OwnedFd, lifeline: OwnedFd) -> Self {
-        Self { name, pid, watch, exit: Mutex::new(None), _lifeline: lifeline }
+    /// Watches `pid`, which was started just now. Where it cannot be watched it is ended.
+    pub(super) fn adopt(name: &str, pid: i32, daemon: bool) -> io::Result<Self> {
+        match process::watch(pid) {
+            Ok(watch) => {
+                let (watch, exit) = (watch.into(), Mutex::default());
+                Ok(Self { inner: Arc::new(Inner { name: name.into(), pid, daemon, watch, exit }) })
+            }
+            Err(error) => {
+                let _ = process::signal(pid, Signal::KILL.number());
+                while let Ok(None) = process::collect(pid) {
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+                Err(error)
+            }
+        }
     }
 
     /// Its name.
     #[must_use]
     pub fn name(&self) -> &str {
-        &self.name
+        &self.inner.name
     }
 
     /// Its process id.
     #[doc(alias = "ident")]
     #[must_use]
     pub fn pid(&self) -> u32 {
-        self.pid.cast_unsigned()
+        self.inner.pid.cast_unsigned()
+    }
+
+    /// Whether it is a daemon: ended when this process ends.
+    #[must_use]
+    pub fn is_daemon(&self) -> bool {
+        self.inner.daemon
     }
 
     /// Waits until it has ended, and says how. Asked again, it says the same at once.
@@ -106,58 +141,159 @@ impl Child {
     /// Where somebody else has collected the child, so that its exit is lost.
     pub fn join(&self) -> Result<Exit, JoinError> {
         loop {
-            if let Some(exit) = self.poll_exit()? {
+            if let Some(exit) = self.join_until(None)? {
                 return Ok(exit);
             }
-            let watched = [(self.watch.as_fd(), Interest::Read)];
-            socket::poll(&watched, None).map_err(|source| self.error(source))?;
+        }
+    }
+
+    /// As [`join`](Child::join), at most for `limit`; `None` where it still runs then.
+    ///
+    /// # Errors
+    ///
+    /// As for [`join`](Child::join).
+    pub fn join_timeout(&self, limit: Duration) -> Result<Option<Exit>, JoinError> {
+        // A limit beyond the clock is none.
+        self.join_until(Instant::now().checked_add(limit))
+    }
+
+    fn join_until(&self, until: Option<Instant>) -> Result<Option<Exit>, JoinError> {
+        loop {
+            if let Some(exit) = self.look()? {
+                return Ok(Some(exit));
+            }
+            let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+            if left == Some(Duration::ZERO) {
+                return Ok(None);
+            }
+            let watched = [(self.inner.watch.as_fd(), Interest::Read)];
+            socket::poll(&watched, left).map_err(|source| self.error(source))?;
         }
     }
 
     /// Whether it still runs.
     #[must_use]
     pub fn is_alive(&self) -> bool {
-        matches!(self.poll_exit(), Ok(None))
+        matches!(self.look(), Ok(None))
+    }
+
+    /// How it ended; `None` while it runs, and where its exit is lost.
+    #[must_use]
+    pub fn exit(&self) -> Option<Exit> {
+        self.look().ok().flatten()
     }
 
     /// Python's number for how it ended: the code, or the signal as a negative number; `None` while
     /// it runs, and where its exit is lost.
     #[must_use]
     pub fn exitcode(&self) -> Option<i32> {
-        self.poll_exit().ok().flatten().map(Exit::exitcode)
+        self.exit().map(Exit::exitcode)
     }
 
-    /// How it ended, or `None` while it runs.
-    fn poll_exit(&self) -> Result<Option<Exit>, JoinError> {
+    /// Asks it to end, by SIGTERM; nothing where it has ended already.
+    ///
+    /// It ends at once, unless it does something about the signal: no destructor runs, no hook, and
+    /// the processes that it has started live on.
+    ///
+    /// # Errors
+    ///
+    /// EPERM where it has become another user.
+    pub fn terminate(&self) -> io::Result<()> {
+        self.signal(Signal::TERM)
+    }
+
+    /// Ends it, by SIGKILL; nothing where it has ended already.
+    ///
+    /// # Errors
+    ///
+    /// As for [`terminate`](Child::terminate).
+    pub fn kill(&self) -> io::Result<()> {
+        self.signal(Signal::KILL)
+    }
+
+    /// Sends it SIGINT, as Ctrl-C does; nothing where it has ended already.
+    ///
+    /// # Errors
+    ///
+    /// As for [`terminate`](Child::terminate).
+    pub fn interrupt(&self) -> io::Result<()> {
+        self.signal(Signal::INT)
+    }
+
+    /// Sends it a signal; nothing where it has ended already, so a stranger that has got its number
+    /// is never hit.
+    ///
+    /// # Errors
+    ///
+    /// As for [`terminate`](Child::terminate).
+    #[doc(alias = "send_signal")]
+    pub fn signal(&self, signal: Signal) -> io::Result<()> {
+        if self.look().is_ok_and(|exit| exit.is_none()) {
+            let exit = self.locked();
+            if exit.is_none() {
+                return process::signal(self.inner.pid, signal.number());
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets go of it, which must have ended (in Python: `close`). Dropping does the same without
+    /// asking.
+    ///
+    /// # Errors
+    ///
+    /// [`StillRunning`] gives it back.
+    pub fn close(self) -> Result<(), StillRunning> {
+        if self.is_alive() { Err(StillRunning(self)) } else { Ok(()) }
+    }
+
+    /// How it ended, or `None` while it runs. Who sees the end first collects it.
+    fn look(&self) -> Result<Option<Exit>, JoinError> {
         let mut exit = self.locked();
-        if exit.is_none() {
-            let ended = process::collect(self.pid).map_err(|source| self.error(source))?;
-            *exit = ended.map(|ended| match ended {
+        if exit.is_some() {
+            return Ok(*exit);
+        }
+        let ended = process::collect(self.inner.pid);
+        if let Ok(ended) = &ended {
+            *exit = ended.as_ref().map(|ended| match *ended {
                 Ended::Code(code) => Exit::Code(code),
-                Ended::Signal(number) => Exit::Signal(number),
+                Ended::Signal(number) => Exit::Signal(Signal::from_kernel(number)),
             });
         }
-        Ok(*exit)
-    }
-
-    /// Sends a signal, unless it has ended: its number may belong to somebody else by then.
-    pub(crate) fn signal(&self, number: i32) -> io::Result<()> {
-        let exit = self.locked();
-        if exit.is_none() { process::signal(self.pid, number) } else { Ok(()) }
+        let answer = *exit;
+        drop(exit);
+        if answer.is_some() || ended.is_err() {
+            let pid = self.inner.pid;
+            state::lock().children.retain(|child| child.inner.pid != pid);
+        }
+        ended.map(|_| answer).map_err(|source| self.error(source))
     }
 
     fn locked(&self) -> MutexGuard<'_, Option<Exit>> {
-        self.exit.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner.exit.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn error(&self, source: io::Error) -> JoinError {
-        JoinError { name: self.name.clone(), pid: self.pid(), source }
+        JoinError { name: self.name().to_string(), pid: self.pid(), source }
+    }
+}
+
+/// Its name, pid and state: `Child("Process-1", pid 4711, started, daemon)`.
+impl fmt::Debug for Child {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Child({:?}, pid {}, ", self.name(), self.pid())?;
+        match self.look() {
+            Ok(Some(exit)) => write!(f, "{exit}")?,
+            Ok(None) => f.write_str("started")?,
+            Err(_) => f.write_str("unknown")?,
+        }
+        f.write_str(if self.is_daemon() { ", daemon)" } else { ")" })
     }
 }
 
 /// Polls ready when the process has ended (in Python: `sentinel`).
 impl AsFd for Child {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.watch.as_fd()
+        self.inner.watch.as_fd()
     }
 }

@@ -1,30 +1,42 @@
 //! What parent and child do to make a function run in another process.
 //!
-//! | parent, [`start`] | child, [`init`] |
-//! | --- | --- |
-//! | makes a pair of sockets, starts itself again with one of them | finds it by its command line, closes all else |
-//! | sends the order: name, trampoline, target | receives it |
-//! | sends the argument with its descriptors | the trampoline, which knows the types, receives it |
-//! | keeps its socket until the child has ended | calls the target, leaves with its outcome |
+//! | | spawn | fork server | fork |
+//! | --- | --- | --- | --- |
+//! | the child is | this executable, started again | a copy of the server | a copy of the parent |
+//! | it learns its life, its target | over a socket, from its parent | from the server's request | it is in its memory |
+//! | it learns its argument | over the socket | over a socket that came with the request | it is in its memory |
+//! | handles in the argument | arrive as new descriptors | arrive as new descriptors | stay; all others of common's are shut |
+//! | the parent knows that it has begun | by its report | by its report | when `fork` returns |
+//! | it leaves by | `exit` | `_exit` after its own hooks | `_exit` after its own hooks |
 //!
-//! Meeting over an inherited socket means that the death of either side is the end of a stream, and
-//! not a wait for ever.
+//! Parent and child meet over a socket that the child was given, so the death of either side is the
+//! end of a stream, and not a wait for ever. The child reports when it holds its argument; so a
+//! child that dies before, an argument that it cannot take, and a `main` that does not reach
+//! [`init`] are errors of `start`.
 
-use super::Child;
-use crate::codec::{self, EncodeError};
-use crate::connection::SendError;
-use crate::connection::channel::Channel;
-use crate::sys::entry::{self, Distance};
-use crate::sys::process;
+use super::child::{Child, Exit};
+use super::method::StartMethod;
+use super::outcome::Outcome;
+use super::state::{self, Life};
+use super::{Process, current, exit, forkserver};
+use crate::codec::{self, EncodeError, MAX_BYTES, Message};
+use crate::connection::channel::{Channel, Frame};
+use crate::connection::{Handle, RecvError, SendError};
+use crate::sys::descriptor::Descriptor;
+use crate::sys::entry::{self, Build, Distance};
+use crate::sys::lifeline;
+use crate::sys::process::{self, Side};
+use crate::sys::signal::{self, Signal};
+use crate::sys::socket::{self, Interest};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::ffi::{OsStr, OsString};
-use std::fmt::{self, Write as _};
+use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::os::fd::AsFd;
 use std::panic::{self, AssertUnwindSafe};
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::Arc;
+use std::time::Duration;
 
 /// The argument that makes an executable a child.
 const CHILD: &str = "--common-child";
@@ -32,19 +44,39 @@ const CHILD: &str = "--common-child";
 const PANICKED: i32 = 101;
 /// The exit code of a child that could not even begin.
 const NOT_BEGUN: i32 = 102;
+/// How long a spawned child has to reach [`init`].
+const UNTIL_INIT: Duration = Duration::from_secs(60);
+/// What a socket takes in any case, so that sending it does not wait for a reader.
+const SMALL: usize = 32 << 10;
+/// How long a report can be, in bytes.
+const MAX_REPORT: usize = 1 << 20;
 
-static INITIALISED: AtomicBool = AtomicBool::new(false);
-static STARTED: AtomicU64 = AtomicU64::new(0);
-/// The child's end of the socket to its parent; open until it ends.
-static TO_PARENT: OnceLock<Channel> = OnceLock::new();
-
-/// Why a process could not be started.
+/// Why a process could not be started. Nothing is left running then.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
     /// `main` did not begin with [`init`].
     #[error("no process can be started before common::init(); make it the first line of main")]
     NotInitialised,
+    /// A daemon may not start processes: it may be ended at any moment, and they would live on.
+    #[error("process {name:?} cannot be started by a daemon; start it from a process that is none")]
+    DaemonChild {
+        /// The name of the process.
+        name: String,
+    },
+    /// A process with several threads would be forked: a lock that another thread holds would stay
+    /// locked in the child for ever.
+    #[error(
+        "process {name:?} cannot be forked: this process has {threads} threads, and a lock that \
+         another one holds would stay locked in the child for ever; start it by StartMethod::Spawn \
+         or ForkServer"
+    )]
+    Threads {
+        /// The name of the process.
+        name: String,
+        /// How many threads there are.
+        threads: u64,
+    },
     /// The target is not code of this executable.
     #[error(
         "the target of process {name:?} lies in a dynamic library; name a function of this program"
@@ -61,16 +93,51 @@ pub enum StartError {
         /// Why not.
         source: EncodeError,
     },
-    /// The child ended before it had received its argument.
+    /// The child could not take its life or its argument.
+    #[error("process {name:?} could not begin: {reason}")]
+    Refused {
+        /// The name of the process.
+        name: String,
+        /// What the child says.
+        reason: String,
+    },
+    /// The child runs another executable than this process.
     #[error(
-        "process {name:?} {exit} before it had its argument; does the program's main begin \
-             with common::init()?"
+        "process {name:?} runs another executable than this process; the program must be able to \
+         start itself through /proc/self/exe"
+    )]
+    OtherExecutable {
+        /// The name of the process.
+        name: String,
+    },
+    /// The child ended before it had taken its argument.
+    #[error(
+        "process {name:?} {exit} before it had its argument; does the program's main begin with \
+         common::init()?"
     )]
     EndedEarly {
         /// The name of the process.
         name: String,
         /// How it ended.
-        exit: super::Exit,
+        exit: Exit,
+    },
+    /// The child ran for a minute and had not reached [`init`]; it was ended.
+    #[error(
+        "process {name:?} did not reach common::init() within {} seconds and was ended; make it \
+         the first line of main",
+        UNTIL_INIT.as_secs()
+    )]
+    NotReached {
+        /// The name of the process.
+        name: String,
+    },
+    /// A hook of the fork server failed, and [`OnError::Fail`](super::OnError::Fail) was asked for.
+    #[error("process {name:?} has no fork server: {reason}")]
+    Preload {
+        /// The name of the process.
+        name: String,
+        /// What the hook says.
+        reason: String,
     },
     /// The system refused.
     #[error("process {name:?} could not be started: {source}")]
@@ -82,95 +149,341 @@ pub enum StartError {
     },
 }
 
-/// What a target may return, and the exit code it gives.
-pub trait Outcome {
-    /// The exit code; an error is printed on standard error.
-    fn exit_code(self) -> i32;
-}
+/// The code that knows the types of a target and its argument; a child that has its argument lets
+/// go of the channel.
+type Trampoline = fn(Distance, &mut Option<Channel>) -> i32;
 
-impl Outcome for () {
-    fn exit_code(self) -> i32 {
-        0
-    }
-}
-
-/// `Ok` counts as its value; `Err` is printed and gives 1.
-impl<T: Outcome, E: fmt::Debug> Outcome for Result<T, E> {
-    fn exit_code(self) -> i32 {
-        match self {
-            Ok(value) => value.exit_code(),
-            Err(error) => {
-                let _ = writeln!(io::stderr(), "Error: {error:?}");
-                1
-            }
-        }
-    }
-}
-
-/// What the parent asks of the child, before the argument.
-#[derive(Serialize, Deserialize)]
-struct Order {
-    name: String,
+/// What a child shall do.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Task {
+    pub(super) life: Life,
     trampoline: Distance,
     target: Distance,
 }
 
-pub(super) fn start<A, R>(
-    target: fn(A) -> R,
-    argument: &A,
-    name: Option<String>,
-) -> Result<Child, StartError>
+/// What a spawned child is told first.
+#[derive(Debug, Serialize, Deserialize)]
+struct Order {
+    build: Build,
+    task: Task,
+    arguments: Vec<OsString>,
+}
+
+/// What a child tells its parent.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) enum Report {
+    /// It has reached [`init`] and runs this executable.
+    Hello(Build),
+    /// It holds its argument and calls its target now.
+    Begun,
+    /// It cannot.
+    Refused(String),
+}
+
+/// Why a child has not begun.
+enum NotBegun {
+    /// It ended without a word.
+    Silent,
+    /// It has not come as far as `init`.
+    Late,
+    /// It runs something else.
+    Other,
+    /// It said why.
+    Refused(String),
+    /// It could not be talked to.
+    Io(io::Error),
+}
+
+impl From<io::Error> for NotBegun {
+    fn from(error: io::Error) -> Self {
+        if error.kind() == io::ErrorKind::TimedOut { Self::Late } else { Self::Io(error) }
+    }
+}
+
+/// A child that was started and has perhaps not reported yet.
+#[must_use = "a child has begun when it has reported"]
+pub(crate) struct Starting {
+    name: String,
+    daemon: bool,
+    stage: Stage,
+}
+
+enum Stage {
+    /// A fork has nothing to report.
+    Forked(Child),
+    /// What the child is not known to read yet may still have to be sent.
+    Spawned {
+        child: Child,
+        channel: Channel,
+        unsent: Option<Message>,
+    },
+    Served {
+        task: Task,
+        argument: Message,
+        channel: Channel,
+        request: forkserver::Request,
+    },
+}
+
+/// Starts a child; [`Starting::begun`] waits until it has begun.
+pub(crate) fn launch<A, R>(process: Process<A, R>) -> Result<Starting, StartError>
 where
     A: Serialize + DeserializeOwned,
     R: Outcome,
 {
-    if !INITIALISED.load(Ordering::Relaxed) {
+    current::sweep();
+    let Process { target, argument, name, daemon, worker, hidden, method, forced, identity } =
+        process;
+    let failed = |source| StartError::Io { name: name.clone(), source };
+    let mut state = state::lock();
+    if !state.initialised {
         return Err(StartError::NotInitialised);
     }
-    let number = STARTED.fetch_add(1, Ordering::Relaxed) + 1;
-    let name = name.unwrap_or_else(|| format!("Process-{number}"));
-    let trampoline: fn(Distance, &mut &'static Channel) -> i32 = run::<A, R>;
-    let (Some(trampoline), Some(target)) =
-        (entry::of_trampoline(trampoline), entry::of_target(target))
-    else {
+    if state.life.as_ref().is_some_and(|life| life.childless) {
+        return Err(StartError::DaemonChild { name });
+    }
+    let method = method.unwrap_or_else(|| *state.method.get_or_insert_default());
+    let life = Life {
+        name: name.clone(),
+        daemon,
+        childless: daemon && !worker,
+        identity,
+        method,
+        parent: state.origin().map_err(failed)?,
+        authkey: state.authkey().map_err(failed)?,
+    };
+    let arguments = state.arguments.clone();
+    drop(state);
+
+    let trampoline: Trampoline = run::<A, R>;
+    let distances = (entry::of_trampoline(trampoline), entry::of_target(target));
+    let (Some(trampoline), Some(distance)) = distances else {
         return Err(StartError::ForeignTarget { name });
     };
-    let argument = codec::encode(argument)
-        .map_err(|source| StartError::Argument { name: name.clone(), source })?;
-    let order = codec::encode(&Order { name: name.clone(), trampoline, target })
-        .map_err(|source| StartError::Argument { name: name.clone(), source })?;
-
-    let failed = |source| StartError::Io { name: name.clone(), source };
-    let (ours, theirs) = Channel::pair().map_err(failed)?;
-    let program = std::env::args_os().next().unwrap_or_else(|| OsString::from("child"));
-    let words = [&program, OsStr::new(CHILD), OsStr::new(&name)];
-    let pid = process::start_again(&words, theirs.as_fd()).map_err(failed)?;
-    drop(theirs);
-    let lifeline = ours.as_fd().try_clone_to_owned();
-    let (watch, lifeline) = match (process::watch(pid), lifeline) {
-        (Ok(watch), Ok(lifeline)) => (watch, lifeline),
-        (Err(source), _) | (_, Err(source)) => {
-            // The child would read the end and leave; do not let it begin.
-            let _ = process::signal(pid, 9);
-            while let Ok(None) = process::collect(pid) {
-                std::thread::yield_now();
+    let unencodable = |source| StartError::Argument { name: name.clone(), source };
+    let stage = if method == StartMethod::Fork {
+        let given = codec::handles(&argument).map_err(unencodable)?;
+        Stage::Forked(fork(life, given, forced, || target(argument).exit_code())?)
+    } else {
+        let argument = codec::encode(&argument).map_err(unencodable)?;
+        let task = Task { life, trampoline, target: distance };
+        if method == StartMethod::ForkServer {
+            let (channel, request) = forkserver::request(&task)?;
+            Stage::Served { task, argument, channel, request }
+        } else {
+            let arguments = arguments.unwrap_or_else(|| std::env::args_os().collect());
+            let build = entry::build().map_err(failed)?;
+            let order = codec::encode(&Order { build, task, arguments }).map_err(unencodable)?;
+            let (child, channel) = spawn(&name, daemon, hidden).map_err(failed)?;
+            // Both at once, where the socket takes them in any case.
+            let (first, unsent) = match order.bytes.len() + argument.bytes.len() {
+                ..=SMALL => ([Some(order), Some(argument)], None),
+                _ => ([Some(order), None], Some(argument)),
+            };
+            for message in first.into_iter().flatten() {
+                if let Err(cause) = send(&channel, &message) {
+                    return Err(not_begun(name, &child, cause));
+                }
             }
-            return Err(failed(source));
+            Stage::Spawned { child, channel, unsent }
         }
     };
-    let child = Child::new(name.clone(), pid, watch, lifeline);
-    match ours.send(&order).and_then(|()| ours.send(&argument)) {
-        Ok(()) => Ok(child),
-        Err(error) => {
-            let ended = matches!(error, SendError::Closed);
-            if !ended {
-                let _ = child.signal(9);
+    Ok(Starting { name, daemon, stage })
+}
+
+/// Starts this executable again, as a child that will say hello over the channel.
+fn spawn(name: &str, daemon: bool, hidden: bool) -> io::Result<(Child, Channel)> {
+    let (channel, theirs) = Channel::pair()?;
+    let program = std::env::args_os().next().unwrap_or_else(|| OsString::from("child"));
+    // No argument can hold a zero.
+    let shown = name.replace('\0', " ");
+    let words = [&program, OsStr::new(CHILD), OsStr::new(&shown)];
+    let pid = process::start_again(&words, theirs.as_fd())?;
+    let child = Child::adopt(name, pid, daemon)?;
+    if !hidden {
+        state::lock().children.push(child.clone());
+    }
+    Ok((child, channel))
+}
+
+/// Copies this process; the child does `work`, holding what it was `given`.
+fn fork(
+    mut life: Life,
+    mut given: Vec<Arc<Descriptor>>,
+    forced: bool,
+    work: impl FnOnce() -> i32,
+) -> Result<Child, StartError> {
+    let name = life.name.clone();
+    let failed = |source| StartError::Io { name: name.clone(), source };
+    if !forced {
+        let threads = process::threads().map_err(failed)?;
+        if threads > 1 {
+            return Err(StartError::Threads { name, threads });
+        }
+    }
+    given.push(life.parent.lifeline.share());
+    // What is buffered would be written by both.
+    let _ = io::stdout().flush();
+    let server = forkserver::hold();
+    let mut state = state::lock();
+    let held = exit::hold();
+    match process::fork().map_err(failed)? {
+        Side::Child => {
+            held.begin(&given);
+            server.forget();
+            let armed = life.take_up();
+            state.begin(life);
+            drop(state);
+            leave_forked(match armed {
+                Ok(()) => guarded(work),
+                Err(error) => without_parent(&error.to_string()),
+            })
+        }
+        Side::Parent { child } => {
+            drop((held, server));
+            let child = Child::adopt(&life.name, child, life.daemon).map_err(failed)?;
+            state.children.push(child.clone());
+            Ok(child)
+        }
+    }
+}
+
+impl Starting {
+    /// Waits until the child has its argument.
+    pub(crate) fn begun(self) -> Result<Child, StartError> {
+        let Self { name, daemon, stage } = self;
+        match stage {
+            Stage::Forked(child) => Ok(child),
+            Stage::Spawned { child, channel, unsent } => {
+                match greet(&child, &channel).and_then(|()| confirm(&child, &channel, unsent)) {
+                    Ok(()) => Ok(child),
+                    Err(cause) => Err(not_begun(name, &child, cause)),
+                }
             }
-            match child.join() {
-                Ok(exit) if ended => Err(StartError::EndedEarly { name, exit }),
-                _ => Err(StartError::Io { name, source: io::Error::other(error) }),
+            Stage::Served { task, argument, channel, request } => {
+                if let Some(child) = served(&name, daemon, &argument, &channel, &request)? {
+                    return Ok(child);
+                }
+                // The server died before it made the child; one more is tried.
+                let (channel, request) = forkserver::request(&task)?;
+                let child = served(&name, daemon, &argument, &channel, &request)?;
+                child.ok_or_else(|| StartError::Io {
+                    name,
+                    source: io::Error::other("the fork server was killed twice"),
+                })
             }
         }
+    }
+}
+
+/// Waits for a spawned child to reach `init`, in this same executable.
+fn greet(child: &Child, channel: &Channel) -> Result<(), NotBegun> {
+    match listen(channel, Some(child), Some(UNTIL_INIT))? {
+        Some(Report::Hello(build)) if build == entry::build()? => Ok(()),
+        Some(Report::Hello(_)) => Err(NotBegun::Other),
+        other => Err(unwelcome(other)),
+    }
+}
+
+/// Sends what is still to be sent, and waits for the child to have its argument.
+fn confirm(child: &Child, channel: &Channel, unsent: Option<Message>) -> Result<(), NotBegun> {
+    if let Some(message) = unsent {
+        send(channel, &message)?;
+    }
+    match listen(channel, Some(child), None)? {
+        Some(Report::Begun) => Ok(()),
+        other => Err(unwelcome(other)),
+    }
+}
+
+/// Waits for a child of the fork server; `None` where the server died before it made one.
+fn served(
+    name: &str,
+    daemon: bool,
+    argument: &Message,
+    channel: &Channel,
+    request: &forkserver::Request,
+) -> Result<Option<Child>, StartError> {
+    let answer = send(channel, argument).and_then(|()| listen(channel, None, None));
+    let failed = |source| StartError::Io { name: name.to_string(), source };
+    let Some(pid) = request.pid() else {
+        return match answer {
+            Ok(None) => Ok(None),
+            Ok(Some(Report::Refused(reason))) => {
+                Err(StartError::Refused { name: name.to_string(), reason })
+            }
+            Ok(Some(_)) => Err(failed(io::Error::other("a report came from a child that is none"))),
+            Err(NotBegun::Io(error)) => Err(failed(error)),
+            Err(_) => Err(failed(io::ErrorKind::TimedOut.into())),
+        };
+    };
+    let child = Child::adopt(name, pid, daemon).map_err(failed)?;
+    match answer {
+        Ok(Some(Report::Begun)) => {
+            state::lock().children.push(child.clone());
+            Ok(Some(child))
+        }
+        Ok(other) => Err(not_begun(name.to_string(), &child, unwelcome(other))),
+        Err(cause) => Err(not_begun(name.to_string(), &child, cause)),
+    }
+}
+
+fn send(channel: &Channel, message: &Message) -> Result<(), NotBegun> {
+    match channel.send(message) {
+        // What the other side has to say about it is still to be read.
+        Ok(()) | Err(SendError::Closed) => Ok(()),
+        Err(SendError::Io(error)) => Err(NotBegun::Io(error)),
+        Err(error) => Err(NotBegun::Io(io::Error::other(error))),
+    }
+}
+
+/// The next report; `None` where the other side ended without one.
+fn listen(
+    channel: &Channel,
+    child: Option<&Child>,
+    limit: Option<Duration>,
+) -> Result<Option<Report>, NotBegun> {
+    let mut watched = vec![(channel.as_fd(), Interest::Read)];
+    watched.extend(child.map(|child| (child.as_fd(), Interest::Read)));
+    let news = socket::poll(&watched, limit)?;
+    if !news.iter().any(|news| news.readable) {
+        return Err(NotBegun::Late);
+    }
+    // Somebody else may hold the dead child's end open; but what it said before is there.
+    if !channel.poll(Some(Duration::ZERO))? {
+        return Ok(None);
+    }
+    match channel.receive(MAX_REPORT) {
+        Ok(frame) => match codec::decode(&frame.bytes, frame.descriptors) {
+            Ok(report) => Ok(Some(report)),
+            Err(error) => Err(NotBegun::Io(io::Error::other(error))),
+        },
+        Err(RecvError::Eof | RecvError::Truncated) => Ok(None),
+        Err(error) => Err(NotBegun::Io(io::Error::other(error))),
+    }
+}
+
+/// What it means that something else was said than what was hoped for.
+fn unwelcome(report: Option<Report>) -> NotBegun {
+    match report {
+        None => NotBegun::Silent,
+        Some(Report::Refused(reason)) => NotBegun::Refused(reason),
+        Some(_) => NotBegun::Io(io::Error::other("its reports came in the wrong order")),
+    }
+}
+
+/// The error of a child that has not begun, which is ended and collected.
+fn not_begun(name: String, child: &Child, cause: NotBegun) -> StartError {
+    // Nothing to one that has ended by itself; its exit tells how.
+    let _ = child.kill();
+    let exit = child.join();
+    match (cause, exit) {
+        (NotBegun::Silent, Ok(exit)) => StartError::EndedEarly { name, exit },
+        (NotBegun::Silent, Err(error)) => StartError::Io { name, source: io::Error::other(error) },
+        (NotBegun::Late, _) => StartError::NotReached { name },
+        (NotBegun::Other, _) => StartError::OtherExecutable { name },
+        (NotBegun::Refused(reason), _) => StartError::Refused { name, reason },
+        (NotBegun::Io(source), _) => StartError::Io { name, source },
     }
 }
 
@@ -178,63 +491,179 @@ where
 /// Python: `freeze_support`, and the `__main__` guard).
 ///
 /// In the program that the user started it returns at once. In a child it does the child's work and
-/// never returns: what stands before it runs in every child as well, what stands after it does not.
+/// never returns: what stands before it runs in every spawned child as well, what stands after it
+/// does not.
+///
+/// When the program ends by itself (`main` returns, with an error or not, or panics, or
+/// [`std::process::exit`] is called), its daemons are ended and its other children waited for.
+///
+/// # Panics
+///
+/// Where the C library has no memory left to note that.
 pub fn init() {
-    if is_child() {
+    let mut state = state::lock();
+    if state.initialised {
+        return;
+    }
+    state.pid = process::getpid().as_raw();
+    state.initialised = true;
+    drop(state);
+    process::at_exit(exit::hook).expect("the C library notes one hook");
+    if is_marked() {
         let code = serve();
         std::process::exit(code);
     }
-    INITIALISED.store(true, Ordering::Relaxed);
+}
+
+/// Lets functions under `#[test]` start processes: to be written once, at the top of a file of tests
+/// (or of `src/lib.rs`, under `#[cfg(test)]`).
+///
+/// Cargo's test harness has a `main` of its own, which knows nothing of [`init`](crate::init) and
+/// would run all tests again in each child. This has the loader call it before that `main`.
+///
+/// ```no_run
+/// common::init_in_tests!();
+///
+/// #[test]
+/// fn a_child_counts() {
+///     let child = common::Process::new(|number: i32| number + 1, 1).start().unwrap();
+///     assert_eq!(child.join().unwrap().code(), Some(2));
+/// }
+/// ```
+///
+/// The harness runs tests in threads, so [`StartMethod::Fork`] is refused in them.
+#[macro_export]
+macro_rules! init_in_tests {
+    () => {
+        #[used]
+        #[unsafe(link_section = ".init_array")]
+        static COMMON_INIT: extern "C" fn() = $crate::process::init_before_main;
+    };
+}
+
+/// What [`init_in_tests!`] has the loader call.
+#[doc(hidden)]
+pub extern "C" fn init_before_main() {
+    if is_marked() {
+        // As Rust does before every main; a child does not come as far.
+        let _ = signal::ignore(Signal::PIPE);
+    }
+    init();
 }
 
 /// Whether this process is a child that another one started. May be asked before [`init`].
 #[must_use]
 pub fn is_child() -> bool {
+    state::lock().life.is_some() || is_marked()
+}
+
+/// Whether the command line is that of a spawned child.
+fn is_marked() -> bool {
     std::env::args_os().nth(1).is_some_and(|word| word == CHILD)
 }
 
-/// The life of a child; its exit code.
+/// The life of a spawned child; its exit code.
 fn serve() -> i32 {
     let channel = match process::take_given() {
-        Ok(given) => TO_PARENT.get_or_init(|| Channel::new(given)),
-        Err(error) => return not_begun(&format!("it has no socket to its parent ({error})")),
+        Ok(given) => Channel::new(given),
+        Err(error) => return without_parent(&format!("it has no socket to its parent ({error})")),
     };
-    INITIALISED.store(true, Ordering::Relaxed);
-    let order: Order =
-        match channel.receive().map_err(|error| error.to_string()).and_then(|frame| {
-            codec::decode(&frame.bytes, frame.descriptors).map_err(|error| error.to_string())
-        }) {
-            Ok(order) => order,
-            Err(error) => return not_begun(&error),
-        };
-    process::set_name(&order.name);
-    match entry::trampoline::<&'static Channel, i32>(order.trampoline) {
-        Some(trampoline) => trampoline(order.target, &mut { channel }),
-        None => not_begun("its parent is another program"),
+    let order = entry::build().map_err(|error| error.to_string()).and_then(|build| {
+        tell(&channel, &Report::Hello(build.clone()))?;
+        let order: Order = hear(&channel)?;
+        if order.build == build { Ok(order) } else { Err("its parent is another program".into()) }
+    });
+    match order {
+        Ok(order) => {
+            state::lock().arguments = Some(order.arguments);
+            live(order.task, channel)
+        }
+        Err(reason) => refuse(&channel, reason),
+    }
+}
+
+/// What a child does that has been told its task; its exit code.
+pub(super) fn live(mut task: Task, channel: Channel) -> i32 {
+    if let Err(error) = task.life.take_up() {
+        return refuse(&channel, format!("it cannot tell whether its parent lives: {error}"));
+    }
+    state::lock().begin(task.life);
+    match entry::trampoline::<Option<Channel>, i32>(task.trampoline) {
+        Some(trampoline) => trampoline(task.target, &mut Some(channel)),
+        None => refuse(&channel, "its parent is another program".into()),
     }
 }
 
 /// Receives the argument and calls the target; the exit code.
-fn run<A: DeserializeOwned, R: Outcome>(target: Distance, channel: &mut &'static Channel) -> i32 {
+fn run<A: DeserializeOwned, R: Outcome>(target: Distance, channel: &mut Option<Channel>) -> i32 {
+    let Some(channel) = channel.take() else { return NOT_BEGUN };
     let Some(target) = entry::target::<A, R>(target) else {
-        return not_begun("its parent is another program");
+        return refuse(&channel, "its parent is another program".into());
     };
-    let argument = channel.receive().map_err(|error| error.to_string()).and_then(|frame| {
-        codec::decode(&frame.bytes, frame.descriptors).map_err(|error| error.to_string())
-    });
-    match argument {
+    match hear::<A>(&channel).and_then(|argument| {
+        tell(&channel, &Report::Begun)?;
+        Ok(argument)
+    }) {
         Ok(argument) => {
-            // The panic's message is on standard error already: the hook has printed it.
-            panic::catch_unwind(AssertUnwindSafe(|| target(argument).exit_code()))
-                .unwrap_or(PANICKED)
+            drop(channel);
+            guarded(|| target(argument).exit_code())
         }
-        Err(error) => not_begun(&format!("its argument: {error}")),
+        Err(reason) => refuse(&channel, format!("its argument: {reason}")),
     }
 }
 
-fn not_begun(reason: &str) -> i32 {
+/// The next message of the parent.
+fn hear<T: DeserializeOwned>(channel: &Channel) -> Result<T, String> {
+    let Frame { bytes, descriptors } =
+        channel.receive(MAX_BYTES).map_err(|error| error.to_string())?;
+    codec::decode(&bytes, descriptors).map_err(|error| error.to_string())
+}
+
+/// Tells the parent something; one that is gone needs not know.
+fn tell(channel: &Channel, report: &Report) -> Result<(), String> {
+    match codec::encode(report).map(|message| channel.send(&message)) {
+        Ok(Ok(()) | Err(SendError::Closed)) => Ok(()),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// Tells the parent why the child cannot begin; the exit code.
+fn refuse(channel: &Channel, reason: String) -> i32 {
+    if tell(channel, &Report::Refused(reason.clone())).is_err() {
+        return without_parent(&reason);
+    }
+    NOT_BEGUN
+}
+
+/// Says on standard error why the child cannot begin, where no parent listens; the exit code.
+fn without_parent(reason: &str) -> i32 {
     let mut text = format!("child process {}: cannot begin: {reason}", process::getpid());
     let _ = write!(text, "; only common starts a program with {CHILD}");
     let _ = writeln!(io::stderr(), "{text}");
     NOT_BEGUN
+}
+
+impl Life {
+    /// What the kernel shall do for this process from now on.
+    fn take_up(&mut self) -> io::Result<()> {
+        process::set_name(&self.name);
+        if self.daemon {
+            let own = lifeline::die_with(&self.parent.lifeline)?;
+            self.parent.lifeline = Handle::from_descriptor(own);
+        }
+        Ok(())
+    }
+}
+
+/// The exit code of `work`, also when it panics; the hook has printed the panic's message.
+fn guarded(work: impl FnOnce() -> i32) -> i32 {
+    panic::catch_unwind(AssertUnwindSafe(work)).unwrap_or(PANICKED)
+}
+
+/// Ends a forked child: its parent's exit hooks are not its own.
+pub(super) fn leave_forked(code: i32) -> ! {
+    exit::finish();
+    let _ = io::stdout().flush();
+    process::leave(code)
 }

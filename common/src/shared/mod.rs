@@ -6,10 +6,10 @@
 #![expect(unsafe_code, reason = "this is where shared bytes become typed")]
 
 use crate::codec;
+use crate::sys::descriptor::Descriptor;
 use crate::sys::memory::{self, Mapping};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::io;
-use std::os::fd::OwnedFd;
 use std::ptr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64};
@@ -17,17 +17,17 @@ use std::sync::atomic::{AtomicU32, AtomicU64};
 /// Shared memory and its descriptor; it travels as a handle.
 #[derive(Clone, Debug)]
 pub(crate) struct Region {
-    memory: Arc<OwnedFd>,
+    memory: Arc<Descriptor>,
     mapping: Arc<Mapping>,
 }
 
 impl Region {
     /// New memory of `len` bytes, all zero.
     pub(crate) fn new(label: &str, len: usize) -> io::Result<Self> {
-        Self::map(Arc::new(memory::anonymous(label, len)?), len)
+        Self::map(Arc::new(memory::anonymous(label, len)?.into()), len)
     }
 
-    fn map(memory: Arc<OwnedFd>, len: usize) -> io::Result<Self> {
+    fn map(memory: Arc<Descriptor>, len: usize) -> io::Result<Self> {
         let mapping = Arc::new(Mapping::new(&*memory, len)?);
         Ok(Self { memory, mapping })
     }
@@ -133,7 +133,7 @@ mod tests {
     fn what_one_maps_another_sees() {
         let region = Region::new("test", 4096).unwrap();
         let message = codec::encode(&region).unwrap();
-        let descriptors = message.descriptors.iter().map(|fd| fd.try_clone().unwrap()).collect();
+        let descriptors = message.copy_descriptors();
         let other: Region = codec::decode(&message.bytes, descriptors).unwrap();
         region.words64(64, 2).unwrap()[1].store(7, SeqCst);
         assert_eq!(other.words64(64, 2).unwrap()[1].load(SeqCst), 7);

@@ -2,19 +2,25 @@
 //!
 //! | file | what it wraps |
 //! | --- | --- |
-//! | [`process`] | start this executable again, wait for a child, watch one by descriptor |
-//! | [`entry`] | a function as its distance in the executable |
+//! | [`process`] | make processes, wait for them, watch them by descriptor |
+//! | [`lifeline`] | a pipe whose end tells that a process is gone |
+//! | [`entry`] | a function as its distance in the executable, and which executable it is |
+//! | [`descriptor`] | descriptors of this crate, shut in a forked child that was not given them |
 //! | [`socket`] | socket pairs that carry bytes and descriptors, `poll` |
 //! | [`memory`] | memory that has no name and that several processes map |
 //! | [`futex`] | sleep until a word in shared memory changes |
-//! | [`signal`] | the names of signals |
+//! | [`signal`] | signals and their names |
+//! | [`cpu`] | processors, and on which of them a process runs |
 //!
 //! Everything here takes and gives descriptors as owned or borrowed types, goes on after an
 //! interrupted call, and reports [`std::io::Error`].
 #![expect(unsafe_code, reason = "this is where the system calls are")]
 
+pub(crate) mod cpu;
+pub(crate) mod descriptor;
 pub(crate) mod entry;
 pub(crate) mod futex;
+pub(crate) mod lifeline;
 pub(crate) mod memory;
 pub(crate) mod process;
 pub(crate) mod signal;

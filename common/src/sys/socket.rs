@@ -63,8 +63,18 @@ pub(crate) fn receive(
     buffer: &mut [u8],
     descriptors: &mut Vec<OwnedFd>,
 ) -> io::Result<usize> {
+    receive_raw(socket, buffer.as_mut_ptr(), buffer.len(), descriptors)
+}
+
+/// Reads at most `len` bytes to `start`, which must be memory of this caller's.
+fn receive_raw(
+    socket: BorrowedFd<'_>,
+    start: *mut u8,
+    len: usize,
+    descriptors: &mut Vec<OwnedFd>,
+) -> io::Result<usize> {
     let mut control = Control([0; CONTROL]);
-    let mut part = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
+    let mut part = libc::iovec { iov_base: start.cast(), iov_len: len };
     // SAFETY: all fields of the record may be zero.
     let mut message: libc::msghdr = unsafe { mem::zeroed() };
     message.msg_iov = &raw mut part;
@@ -84,6 +94,33 @@ pub(crate) fn receive(
         return Err(Errno::EMFILE.into());
     }
     Ok(read as usize)
+}
+
+/// Reads at most `most` bytes behind those in `buffer`, into room that it has already.
+pub(crate) fn receive_more(
+    socket: BorrowedFd<'_>,
+    buffer: &mut Vec<u8>,
+    most: usize,
+    descriptors: &mut Vec<OwnedFd>,
+) -> io::Result<usize> {
+    let room = buffer.spare_capacity_mut();
+    let most = most.min(room.len());
+    let read = receive_raw(socket, room.as_mut_ptr().cast(), most, descriptors)?;
+    let len = buffer.len() + read;
+    // SAFETY: the kernel has written `read` bytes into the room, which holds at least `most`.
+    unsafe { buffer.set_len(len) };
+    Ok(read)
+}
+
+/// Lets no more come in; who sends is told that nobody receives.
+pub(crate) fn stop_reading(socket: BorrowedFd<'_>) {
+    // Where the other side is gone already, that is as good.
+    let _ = nix::sys::socket::shutdown(socket.as_raw_fd(), nix::sys::socket::Shutdown::Read);
+}
+
+/// Whether an error says that there is no such descriptor in this process.
+pub(crate) fn is_nowhere(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(libc::EBADF)
 }
 
 /// Takes every descriptor that the control messages in `control` carry.
@@ -126,6 +163,10 @@ pub(crate) enum Interest {
 }
 
 /// Waits until something happens at one of `watched`, at most for `limit`; all quiet when it ends.
+///
+/// # Errors
+///
+/// EBADF where this process does not hold one of them.
 pub(crate) fn poll(
     watched: &[(BorrowedFd<'_>, Interest)],
     limit: Option<Duration>,
@@ -156,11 +197,15 @@ pub(crate) fn poll(
         };
         nix::poll::poll(&mut entries, left)
     })?;
-    let gone = PollFlags::POLLHUP | PollFlags::POLLERR | PollFlags::POLLNVAL;
+    let seen = |entry: &PollFd<'_>| entry.revents().unwrap_or(PollFlags::empty());
+    if entries.iter().any(|entry| seen(entry).contains(PollFlags::POLLNVAL)) {
+        return Err(Errno::EBADF.into());
+    }
+    let gone = PollFlags::POLLHUP | PollFlags::POLLERR;
     Ok(entries
         .iter()
         .map(|entry| {
-            let seen = entry.revents().unwrap_or(PollFlags::empty());
+            let seen = seen(entry);
             Ready { readable: !seen.is_empty(), closed: seen.intersects(gone) }
         })
         .collect())

@@ -1,0 +1,129 @@
+//! What a process knows about itself: who started it, as what, and whom it has started.
+//!
+//! One lock guards it all, because a fork has to hold it: the child finds it free, with its own
+//! answers in it.
+
+use super::child::Child;
+use super::method::StartMethod;
+use crate::connection::Handle;
+use crate::sys::descriptor::Descriptor;
+use crate::sys::{lifeline, process};
+use serde::{Deserialize, Serialize};
+use std::ffi::OsString;
+use std::io;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// The name of a process that nobody started.
+pub(super) const MAIN: &str = "MainProcess";
+
+/// What a process is told by the one that starts it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Life {
+    pub(super) name: String,
+    pub(super) daemon: bool,
+    /// It may not start processes: nobody would be there to end them.
+    pub(super) childless: bool,
+    /// The numbers in `Process-N:M`.
+    pub(super) identity: Vec<u64>,
+    pub(super) method: StartMethod,
+    pub(super) parent: Origin,
+    pub(super) authkey: Vec<u8>,
+}
+
+/// Who starts a process.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Origin {
+    pub(super) name: String,
+    pub(super) pid: u32,
+    pub(super) lifeline: Handle,
+}
+
+pub(super) struct State {
+    /// Whose state this is; another pid means a copy that somebody else has forked.
+    pub(super) pid: i32,
+    /// `None` in a process that nobody started.
+    pub(super) life: Option<Life>,
+    /// Set by `init`.
+    pub(super) initialised: bool,
+    /// How many processes were made here.
+    pub(super) made: u64,
+    /// Those that were started and not yet collected.
+    pub(super) children: Vec<Child>,
+    /// What shows this process's children that it lives: the end they get, and the one it keeps.
+    lifeline: Option<(Handle, Descriptor)>,
+    /// The default start method, once it is fixed.
+    pub(super) method: Option<StartMethod>,
+    pub(super) authkey: Option<Vec<u8>>,
+    /// The arguments of the program, where they are not those of this process.
+    pub(super) arguments: Option<Vec<OsString>>,
+}
+
+static STATE: Mutex<State> = Mutex::new(State {
+    pid: 0,
+    life: None,
+    initialised: false,
+    made: 0,
+    children: Vec::new(),
+    lifeline: None,
+    method: None,
+    authkey: None,
+    arguments: None,
+});
+
+pub(super) fn lock() -> MutexGuard<'static, State> {
+    STATE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl State {
+    /// In a child: what it knows from now on.
+    pub(super) fn begin(&mut self, life: Life) {
+        *self = Self {
+            pid: process::getpid().as_raw(),
+            initialised: true,
+            made: 0,
+            // They are the parent's, and so is what would be done about them.
+            children: Vec::new(),
+            lifeline: None,
+            method: Some(life.method),
+            authkey: Some(life.authkey.clone()),
+            arguments: self.arguments.take(),
+            life: Some(life),
+        };
+    }
+
+    pub(super) fn name(&self) -> &str {
+        self.life.as_ref().map_or(MAIN, |life| &life.name)
+    }
+
+    /// The numbers of a process that is made now.
+    pub(super) fn next_identity(&mut self) -> Vec<u64> {
+        self.made += 1;
+        let mut identity = self.life.as_ref().map_or(Vec::new(), |life| life.identity.clone());
+        identity.push(self.made);
+        identity
+    }
+
+    /// What a child of this process is told about its parent.
+    pub(super) fn origin(&mut self) -> io::Result<Origin> {
+        let lifeline = match &self.lifeline {
+            Some((given, _)) => given.clone(),
+            None => {
+                let (given, kept) = lifeline::new()?;
+                let given = Handle::from_descriptor(given);
+                self.lifeline = Some((given.clone(), kept));
+                given
+            }
+        };
+        Ok(Origin { name: self.name().to_string(), pid: std::process::id(), lifeline })
+    }
+
+    /// The authentication key; made when it is first asked for.
+    pub(super) fn authkey(&mut self) -> io::Result<Vec<u8>> {
+        if let Some(key) = &self.authkey {
+            return Ok(key.clone());
+        }
+        let key = process::random::<32>()?.to_vec();
+        self.authkey = Some(key.clone());
+        Ok(key)
+    }
+}
