@@ -20,7 +20,7 @@ use bounded::{Bounded, BoundedSeed};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 use std::cell::RefCell;
-use std::mem;
+use std::mem::{self, ManuallyDrop};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
@@ -59,7 +59,14 @@ enum List {
 }
 
 thread_local! {
-    static LIST: RefCell<List> = const { RefCell::new(List::None) };
+    /// Without a destructor, so that exit hooks, which come after those, can send messages. Nothing is
+    /// lost by that: between messages the list is empty.
+    static LIST: RefCell<ManuallyDrop<List>> = const { RefCell::new(ManuallyDrop::new(List::None)) };
+}
+
+/// Puts `list` in place; what was there.
+fn replace_list(list: List) -> List {
+    ManuallyDrop::into_inner(LIST.replace(ManuallyDrop::new(list)))
 }
 
 /// Puts a list in place for one message, and what was there back when the message is done.
@@ -67,18 +74,18 @@ struct UnderWay(List);
 
 impl UnderWay {
     fn begin(list: List) -> Self {
-        Self(LIST.replace(list))
+        Self(replace_list(list))
     }
 
     fn list(&self) -> List {
-        LIST.replace(List::None)
+        replace_list(List::None)
     }
 }
 
 impl Drop for UnderWay {
     fn drop(&mut self) {
         // What is dropped here are descriptors that nobody took.
-        drop(LIST.replace(mem::replace(&mut self.0, List::None)));
+        drop(replace_list(mem::replace(&mut self.0, List::None)));
     }
 }
 
@@ -148,7 +155,7 @@ pub(crate) fn serialize_descriptor<S: Serializer>(
     descriptor: &Arc<Descriptor>,
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
-    let place = LIST.with_borrow_mut(|list| match list {
+    let place = LIST.with_borrow_mut(|list| match &mut **list {
         List::Leave(descriptors) => {
             descriptors.push(Arc::clone(descriptor));
             Ok(descriptors.len() as u64 - 1)
@@ -166,7 +173,7 @@ pub(crate) fn deserialize_descriptor<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Descriptor, D::Error> {
     let place = u64::deserialize(deserializer)?;
-    LIST.with_borrow_mut(|list| match list {
+    LIST.with_borrow_mut(|list| match &mut **list {
         List::Take(descriptors) => usize::try_from(place)
             .ok()
             .and_then(|place| descriptors.get_mut(place)?.take())

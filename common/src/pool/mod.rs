@@ -5,7 +5,7 @@ mod worker;
 
 use crate::codec::{self, EncodeError};
 use crate::connection::{Connection, pipe};
-use crate::process::{self, Child, Exit, JoinError, Process, StartError};
+use crate::process::{self, Child, Exit, JoinError, Process, StartError, Starting};
 use crate::shared::Region;
 use crate::sys::entry;
 use crate::sys::socket::{self, Interest};
@@ -171,6 +171,9 @@ struct Worker {
     busy: bool,
 }
 
+/// A worker that has not said yet that it has begun.
+type Newcomer = (u32, Starting, Connection<Request, Answer>, Region);
+
 impl Pool {
     /// Starts `workers` processes.
     ///
@@ -249,20 +252,38 @@ impl Crew {
     /// Starts `count` workers more, side by side.
     fn hire(&mut self, count: usize) -> Result<(), PoolError> {
         let mut starting = Vec::new();
+        let mut result = Ok(());
         for _ in 0..count {
-            self.started += 1;
-            let number = self.started;
-            let (ours, theirs) = pipe()?;
-            let results = Region::new("results", worker::RESULTS)?;
-            let desk = (number, theirs, results.clone());
-            let process = Process::worker(worker::main, desk).name(format!("PoolWorker-{number}"));
-            starting.push((number, process::launch(process)?, ours, results));
+            match self.launch() {
+                Ok(one) => starting.push(one),
+                Err(error) => {
+                    result = Err(error);
+                    break;
+                }
+            }
         }
+        // Also where one could not be started: the others are, and are known from here on.
         for (number, child, connection, results) in starting {
-            let child = child.begun()?;
-            self.workers.push(Worker { number, child, connection, results, board: 0, busy: false });
+            match child.begun() {
+                Ok(child) => {
+                    let (board, busy) = (0, false);
+                    self.workers.push(Worker { number, child, connection, results, board, busy });
+                }
+                Err(error) => result = result.and(Err(error.into())),
+            }
         }
-        Ok(())
+        result
+    }
+
+    /// Has a worker begin, without waiting for it.
+    fn launch(&mut self) -> Result<Newcomer, PoolError> {
+        self.started += 1;
+        let number = self.started;
+        let (ours, theirs) = pipe()?;
+        let results = Region::new("results", worker::RESULTS)?;
+        let desk = (number, theirs, results.clone());
+        let process = Process::worker(worker::main, desk).name(format!("PoolWorker-{number}"));
+        Ok((number, process::launch(process)?, ours, results))
     }
 
     /// Lets the workers do all of `inputs`; one result or error for each.

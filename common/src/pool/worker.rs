@@ -111,7 +111,8 @@ pub(super) fn main((number, connection, mut results): Start) {
 fn keep_panics() {
     let before = panic::take_hook();
     panic::set_hook(Box::new(move |info| {
-        let kept = PANIC.with_borrow_mut(|panic| match panic {
+        // At the end of the process it is gone, and no task runs.
+        let kept = PANIC.try_with(|panic| match &mut *panic.borrow_mut() {
             Some(panic) => {
                 let payload = info.payload();
                 let message = payload
@@ -125,7 +126,7 @@ fn keep_panics() {
             }
             None => false,
         });
-        if !kept {
+        if !kept.unwrap_or(false) {
             before(info);
         }
     }));

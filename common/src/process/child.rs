@@ -228,13 +228,7 @@ impl Child {
     /// As for [`terminate`](Child::terminate).
     #[doc(alias = "send_signal")]
     pub fn signal(&self, signal: Signal) -> io::Result<()> {
-        if self.look().is_ok_and(|exit| exit.is_none()) {
-            let exit = self.locked();
-            if exit.is_none() {
-                return process::signal(self.inner.pid, signal.number());
-            }
-        }
-        Ok(())
+        process::signal_watched(self.inner.watch.as_fd(), signal.number())
     }
 
     /// Lets go of it, which must have ended (in Python: `close`). Dropping does the same without

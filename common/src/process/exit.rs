@@ -131,8 +131,11 @@ fn finalize(lowest: i32) {
         let Some(next) = next else { return };
         let work = registry.waiting.remove(next).2;
         drop(registry);
-        // The panic's message is on standard error already; the others have their turn.
-        let _ = panic::catch_unwind(AssertUnwindSafe(work));
+        // The panic's message is on standard error already; the others have their turn. Dropping what
+        // was thrown might panic again.
+        if let Err(panic) = panic::catch_unwind(AssertUnwindSafe(work)) {
+            std::mem::forget(panic);
+        }
     }
 }
 

@@ -312,7 +312,7 @@ fn main(setup: Setup) {
                 }
                 let child = Channel::over(commission.channel.share());
                 drop(commission.channel);
-                start::leave_forked(start::live(commission.task, child));
+                start::live_forked(|| start::live(commission.task, child));
             }
             Ok(Side::Parent { .. }) => {}
             Err(error) => {

@@ -42,7 +42,7 @@ pub use method::{
 pub use outcome::{Outcome, Run};
 pub use start::{StartError, init, init_before_main, is_child};
 
-pub(crate) use start::launch;
+pub(crate) use start::{Starting, launch};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;

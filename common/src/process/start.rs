@@ -48,6 +48,8 @@ const NOT_BEGUN: i32 = 102;
 const UNTIL_INIT: Duration = Duration::from_secs(60);
 /// What a socket takes in any case, so that sending it does not wait for a reader.
 const SMALL: usize = 32 << 10;
+/// How much of a name the command line shows, in characters.
+const SHOWN: usize = 100;
 /// How long a report can be, in bytes.
 const MAX_REPORT: usize = 1 << 20;
 
@@ -295,8 +297,8 @@ where
 fn spawn(name: &str, daemon: bool, hidden: bool) -> io::Result<(Child, Channel)> {
     let (channel, theirs) = Channel::pair()?;
     let program = std::env::args_os().next().unwrap_or_else(|| OsString::from("child"));
-    // No argument can hold a zero.
-    let shown = name.replace('\0', " ");
+    // For who reads `ps`; no argument can hold a zero.
+    let shown: String = name.replace('\0', " ").chars().take(SHOWN).collect();
     let words = [&program, OsStr::new(CHILD), OsStr::new(&shown)];
     let pid = process::start_again(&words, theirs.as_fd())?;
     let child = Child::adopt(name, pid, daemon)?;
@@ -334,8 +336,8 @@ fn fork(
             let armed = life.take_up();
             state.begin(life);
             drop(state);
-            leave_forked(match armed {
-                Ok(()) => guarded(work),
+            live_forked(|| match armed {
+                Ok(()) => work(),
                 Err(error) => without_parent(&error.to_string()),
             })
         }
@@ -648,6 +650,7 @@ impl Life {
     /// What the kernel shall do for this process from now on.
     fn take_up(&mut self) -> io::Result<()> {
         process::set_name(&self.name);
+        signal::unblock_all()?;
         if self.daemon {
             let own = lifeline::die_with(&self.parent.lifeline)?;
             self.parent.lifeline = Handle::from_descriptor(own);
@@ -658,11 +661,25 @@ impl Life {
 
 /// The exit code of `work`, also when it panics; the hook has printed the panic's message.
 fn guarded(work: impl FnOnce() -> i32) -> i32 {
-    panic::catch_unwind(AssertUnwindSafe(work)).unwrap_or(PANICKED)
+    panic::catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+        // Dropping what was thrown might panic again.
+        std::mem::forget(panic);
+        PANICKED
+    })
 }
 
-/// Ends a forked child: its parent's exit hooks are not its own.
-pub(super) fn leave_forked(code: i32) -> ! {
+/// Does the work of a forked child, whose exit code it is, and ends it: its parent's exit hooks are
+/// not its own.
+pub(super) fn live_forked(work: impl FnOnce() -> i32) -> ! {
+    /// Nothing may unwind from here into the frames of the parent that this is a copy of.
+    struct Bounds;
+    impl Drop for Bounds {
+        fn drop(&mut self) {
+            process::leave(PANICKED);
+        }
+    }
+    let _bounds = Bounds;
+    let code = guarded(work);
     exit::finish();
     let _ = io::stdout().flush();
     process::leave(code)

@@ -15,12 +15,15 @@
 
 use nix::errno::Errno;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// No descriptor can have this number (`nr_open` ends far below), so a call on it is EBADF.
 const NOWHERE: RawFd = RawFd::MAX;
+
+/// How many standard streams there are; they have the lowest numbers.
+const STREAMS: RawFd = 3;
 
 /// How many forks lie between the first process and this one.
 static GENERATION: AtomicU32 = AtomicU32::new(0);
@@ -57,8 +60,15 @@ impl Descriptor {
     }
 }
 
+/// A descriptor that takes the place of a standard stream which the program has closed is moved
+/// behind them first: what is printed must not go into a pipe of ours.
 impl From<OwnedFd> for Descriptor {
     fn from(descriptor: OwnedFd) -> Self {
+        let descriptor = match descriptor.as_raw_fd() {
+            // std's own clone is never a standard stream.
+            ..STREAMS => descriptor.try_clone().unwrap_or(descriptor),
+            _ => descriptor,
+        };
         let mut open = open();
         let number = descriptor.into_raw_fd();
         let (word, bit) = place(number);
@@ -145,7 +155,6 @@ fn strike(open: &mut [u64], number: RawFd) {
 mod tests {
     use super::*;
     use std::fs::File;
-    use std::os::fd::AsRawFd;
 
     fn descriptor() -> Descriptor {
         OwnedFd::from(File::open("/dev/null").unwrap()).into()

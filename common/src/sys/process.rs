@@ -20,12 +20,13 @@
 //! # System calls
 //!
 //! `posix_spawn(3)` of `/proc/self/exe`, `fork(2)`, `clone(2)` (`CLONE_PARENT`), `pidfd_open(2)`,
-//! `waitid(2)`, `kill(2)`, `close_range(2)`, `_exit(2)`, `atexit(3)`, `prctl(2)` (`PR_SET_NAME`,
+//! `waitid(2)`, `kill(2)`, `pidfd_send_signal(2)`, `close_range(2)`, `_exit(2)`, `atexit(3)`, `prctl(2)` (`PR_SET_NAME`,
 //! `PR_GET_TID_ADDRESS`), `get_robust_list(2)`, `set_robust_list(2)`, `getrandom(2)`.
 
 use super::{checked, retry};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+use nix::sys::signal::SigSet;
 use std::ffi::{CStr, CString, OsStr, OsString, c_char, c_int, c_void};
 use std::io;
 use std::mem::MaybeUninit;
@@ -63,6 +64,7 @@ pub(crate) fn start_again(arguments: &[&OsStr], given: BorrowedFd<'_>) -> io::Re
     actions.dup2(given.as_raw_fd(), GIVEN)?;
     actions.close_from(GIVEN + 1)?;
     let (arguments, environment) = (pointers(&arguments), pointers(&environment));
+    let attributes = Attributes::new()?;
     let mut pid = 0;
     // SAFETY: both lists end with null and point at texts that outlive the call; the actions are made.
     let error = unsafe {
@@ -70,7 +72,7 @@ pub(crate) fn start_again(arguments: &[&OsStr], given: BorrowedFd<'_>) -> io::Re
             &raw mut pid,
             SELF.as_ptr(),
             &raw const actions.0,
-            ptr::null(),
+            &raw const attributes.0,
             arguments.as_ptr(),
             environment.as_ptr(),
         )
@@ -134,6 +136,35 @@ impl Drop for FileActions {
     fn drop(&mut self) {
         // SAFETY: the record is made, and is used no more.
         unsafe { libc::posix_spawn_file_actions_destroy(&raw mut self.0) };
+    }
+}
+
+/// How `posix_spawn` shall begin the new program: with no signal blocked, whatever the thread that
+/// starts it has blocked, so that it can be asked to end.
+struct Attributes(libc::posix_spawnattr_t);
+
+impl Attributes {
+    fn new() -> io::Result<Self> {
+        let mut attributes = MaybeUninit::uninit();
+        // SAFETY: makes the record, in room for one.
+        done(unsafe { libc::posix_spawnattr_init(attributes.as_mut_ptr()) })?;
+        // SAFETY: it was made just now.
+        let mut attributes = Self(unsafe { attributes.assume_init() });
+        let flags = libc::POSIX_SPAWN_SETSIGMASK as libc::c_short;
+        // SAFETY: the record is made.
+        done(unsafe { libc::posix_spawnattr_setflags(&raw mut attributes.0, flags) })?;
+        let none = SigSet::empty();
+        let none: *const libc::sigset_t = none.as_ref();
+        // SAFETY: the record is made, and the set lives through the call.
+        done(unsafe { libc::posix_spawnattr_setsigmask(&raw mut attributes.0, none) })?;
+        Ok(attributes)
+    }
+}
+
+impl Drop for Attributes {
+    fn drop(&mut self) {
+        // SAFETY: the record is made, and is used no more.
+        unsafe { libc::posix_spawnattr_destroy(&raw mut self.0) };
     }
 }
 
@@ -304,6 +335,20 @@ pub(crate) fn signal(pid: i32, signal: i32) -> io::Result<()> {
     // SAFETY: sends a signal to another process; no memory is involved.
     checked(unsafe { libc::kill(pid, signal) }.into())?;
     Ok(())
+}
+
+/// Sends `signal` to the process that `watch` watches: to no other, whoever has got its number.
+pub(crate) fn signal_watched(watch: BorrowedFd<'_>, signal: i32) -> io::Result<()> {
+    // SAFETY: sends a signal to another process; the null stands for no further information.
+    let result = unsafe {
+        let none = ptr::null::<libc::siginfo_t>();
+        libc::syscall(libc::SYS_pidfd_send_signal, watch.as_raw_fd(), signal, none, 0)
+    };
+    match checked(result) {
+        // It has ended and was collected.
+        Ok(_) | Err(Errno::ESRCH) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Ends this process at once: no destructor, no exit hook.

@@ -2,7 +2,7 @@
 //!
 //! # System calls
 //!
-//! `sigaction(2)`, to ignore one and to stop ignoring it.
+//! `sigaction(2)`, to ignore one and to stop ignoring it; `pthread_sigmask(3)`, to let all come.
 
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal as Known, sigaction};
 use std::fmt;
@@ -114,6 +114,11 @@ pub(crate) fn ignore(signal: Signal) -> io::Result<Before> {
     let action = SigAction::new(SigHandler::SigIgn, SaFlags::empty(), SigSet::empty());
     // SAFETY: no handler is installed, so no code can run in one.
     Ok(Before(known, unsafe { sigaction(known, &action) }?))
+}
+
+/// Lets every signal come to this thread that was blocked.
+pub(crate) fn unblock_all() -> io::Result<()> {
+    Ok(SigSet::empty().thread_set_mask()?)
 }
 
 impl Before {
