@@ -1,0 +1,40 @@
+//! `CPython`'s behaviours, as its own tests of processes and connections check them.
+//!
+//! `rows.toml` has a row for each. A trial is named by the number of its row and a sentence, and ends
+//! with the start method under which it runs: `c011_terminate_gives_minus_15::spawn`. What has a trial
+//! counts as tested; `cargo xtask conformance` shows what has none. Trials of behaviours that `CPython`
+//! shows and does not test are named `edge_...`.
+//!
+//! | file | what it is about |
+//! | --- | --- |
+//! | [`trial`] | how a trial runs |
+//! | [`process`] | a process, from its making to its end |
+//! | [`start_methods`] | the three ways to start one, and hooks of the server |
+//! | [`connection`] | messages and handles between processes |
+//! | [`wait`] | polling, and waiting for several at once |
+//! | [`signals`] | calls that a signal interrupts |
+//! | [`finalize`] | what runs at the end |
+//! | [`edge`] | the rest |
+
+mod connection;
+mod edge;
+mod finalize;
+mod process;
+mod signals;
+mod start_methods;
+mod trial;
+mod wait;
+
+fn main() {
+    common::init();
+    let trials = [
+        process::trials(),
+        start_methods::trials(),
+        connection::trials(),
+        wait::trials(),
+        signals::trials(),
+        finalize::trials(),
+        edge::trials(),
+    ];
+    trial::run(trials.concat());
+}
