@@ -684,3 +684,80 @@ pub(super) fn live_forked(work: impl FnOnce() -> i32) -> ! {
     let _ = io::stdout().flush();
     process::leave(code)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Starts the test program as a child and tells it `order`; what it answers behind its hello.
+    fn answer_to(order: impl FnOnce(&Channel, Build)) -> (Option<Report>, Exit) {
+        let (child, channel) = spawn("one", true, true).unwrap();
+        let hello = listen(&channel, Some(&child), Some(UNTIL_INIT)).ok().flatten();
+        let Some(Report::Hello(build)) = hello else { panic!("{hello:?}") };
+        order(&channel, build);
+        let report = listen(&channel, Some(&child), None).ok().flatten();
+        drop(channel);
+        (report, child.join().unwrap())
+    }
+
+    fn refusal(report: Option<Report>) -> String {
+        match report {
+            Some(Report::Refused(reason)) => reason,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_child_refuses_a_parent_that_runs_another_executable() {
+        let (report, exit) = answer_to(|channel, build| {
+            let mut state = state::lock();
+            let life = Life {
+                name: "one".into(),
+                daemon: false,
+                childless: false,
+                identity: vec![1],
+                method: StartMethod::Spawn,
+                parent: state.origin().unwrap(),
+                authkey: Vec::new(),
+            };
+            let task = Task { life, trampoline: 0, target: 0 };
+            let order = Order { build: build.of_another(), task, arguments: Vec::new() };
+            channel.send(&codec::encode(&order).unwrap()).unwrap();
+        });
+        assert_eq!(refusal(report), "its parent is another program");
+        assert_eq!(exit, Exit::Code(NOT_BEGUN));
+    }
+
+    #[test]
+    fn a_child_refuses_what_is_no_order() {
+        let (report, _) = answer_to(|channel, _| channel.send_bytes(b"rubbish").unwrap());
+        assert!(refusal(report).contains("cannot be decoded"));
+    }
+
+    #[test]
+    fn a_child_whose_parent_says_nothing_leaves() {
+        let (child, channel) = spawn("one", true, true).unwrap();
+        drop(channel);
+        assert_eq!(child.join().unwrap(), Exit::Code(NOT_BEGUN));
+    }
+
+    #[test]
+    fn a_parent_refuses_a_child_that_runs_another_executable() {
+        let (child, _channel) = spawn("one", true, true).unwrap();
+        let (ours, theirs) = Channel::pair().unwrap();
+        tell(&theirs, &Report::Hello(entry::build().unwrap().of_another())).unwrap();
+        let cause = greet(&child, &ours).unwrap_err();
+        let error = not_begun("one".into(), &child, cause);
+        assert!(matches!(error, StartError::OtherExecutable { .. }), "{error:?}");
+        assert!(!child.is_alive());
+    }
+
+    #[test]
+    fn a_child_that_is_not_heard_of_in_time_is_late() {
+        let (child, _channel) = spawn("one", true, true).unwrap();
+        let (ours, _theirs) = Channel::pair().unwrap();
+        let cause = listen(&ours, None, Some(Duration::from_millis(1))).unwrap_err();
+        let error = not_begun("one".into(), &child, cause);
+        assert!(matches!(error, StartError::NotReached { .. }), "{error:?}");
+    }
+}

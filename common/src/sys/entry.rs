@@ -155,6 +155,15 @@ pub(crate) fn trampoline<C, R>(distance: Distance) -> Option<fn(Distance, &mut C
 }
 
 #[cfg(test)]
+impl Build {
+    /// The identity of some other executable.
+    pub(crate) fn of_another(mut self) -> Self {
+        self.file[1] ^= 1;
+        self
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

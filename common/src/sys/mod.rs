@@ -42,3 +42,7 @@ fn retry<T>(mut call: impl FnMut() -> nix::Result<T>) -> io::Result<T> {
 fn checked(result: libc::c_long) -> nix::Result<libc::c_long> {
     nix::errno::Errno::result(result)
 }
+
+// The unit tests of this crate start processes too.
+#[cfg(test)]
+crate::init_in_tests!();
