@@ -15,14 +15,17 @@
 
 mod bounded;
 
+use crate::shared::arena::{Arena, Slot};
 use crate::sys::descriptor::Descriptor;
 use bounded::{Bounded, BoundedSeed};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 use std::cell::RefCell;
+use std::collections::HashMap;
+use std::io;
 use std::mem::{self, ManuallyDrop};
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub use bounded::MAX_DEPTH;
 
@@ -44,6 +47,52 @@ pub struct DecodeError(String);
 pub(crate) struct Message {
     pub(crate) bytes: Vec<u8>,
     pub(crate) descriptors: Vec<Arc<Descriptor>>,
+    /// Their counts travel with it.
+    slots: Counted,
+}
+
+/// Slots that were counted up for a receiver, and are counted down if none gets them.
+#[derive(Debug, Default)]
+pub(crate) struct Counted(Mutex<Vec<Arc<Slot>>>);
+
+impl Counted {
+    fn slots(&self) -> MutexGuard<'_, Vec<Arc<Slot>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The receiver has them: the counts are its own now.
+    pub(crate) fn hand_over(&self) {
+        self.slots().clear();
+    }
+
+    /// In a forked child that was given them.
+    pub(crate) fn keep(&self) {
+        let mut slots = self.slots();
+        for slot in slots.drain(..) {
+            slot.keep();
+        }
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        for slot in self.slots().drain(..) {
+            slot.count_down();
+        }
+    }
+}
+
+impl Message {
+    /// It was sent: what travels in it belongs to the receiver.
+    pub(crate) fn hand_over(&self) {
+        self.slots.hand_over();
+    }
+}
+
+/// The handles inside a value, for a child that is forked with them.
+pub(crate) struct Given {
+    pub(crate) descriptors: Vec<Arc<Descriptor>>,
+    pub(crate) slots: Counted,
 }
 
 /// What the handles of the message under way find.
@@ -51,11 +100,28 @@ enum List {
     /// No message is under way: a handle cannot be serialised.
     None,
     /// Handles leave their descriptors here.
-    Leave(Vec<Arc<Descriptor>>),
+    Leave(Leaving),
     /// The message is for a place where descriptors cannot go; the text says where they can.
     Refuse(&'static str),
     /// Handles take their descriptors from here.
-    Take(Vec<Option<Descriptor>>),
+    Take(Vec<Taking>),
+}
+
+/// What the handles of a message have left.
+#[derive(Default)]
+struct Leaving {
+    descriptors: Vec<Arc<Descriptor>>,
+    slots: Counted,
+    /// The places of arenas, each of which goes once.
+    arenas: HashMap<*const Descriptor, u64>,
+}
+
+/// A descriptor that has come.
+enum Taking {
+    Taken,
+    Descriptor(Descriptor),
+    /// Any number of slots lie in it.
+    Arena(Arc<Arena>),
 }
 
 thread_local! {
@@ -96,24 +162,22 @@ fn encode_with<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, EncodeError>
 
 /// Encodes `value`; handles inside it travel as descriptors.
 pub(crate) fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Message, EncodeError> {
-    let message = UnderWay::begin(List::Leave(Vec::new()));
+    let message = UnderWay::begin(List::Leave(Leaving::default()));
     let bytes = encode_with(value)?;
     match message.list() {
-        List::Leave(descriptors) => Ok(Message { bytes, descriptors }),
+        List::Leave(Leaving { descriptors, slots, .. }) => Ok(Message { bytes, descriptors, slots }),
         _ => Err(EncodeError("a value of its own message took the list of handles".into())),
     }
 }
 
-/// The descriptors of the handles inside `value`, which is encoded for that and not kept.
-pub(crate) fn handles<T: Serialize + ?Sized>(
-    value: &T,
-) -> Result<Vec<Arc<Descriptor>>, EncodeError> {
-    let message = UnderWay::begin(List::Leave(Vec::new()));
+/// The handles inside `value`, which is encoded for that and not kept.
+pub(crate) fn handles<T: Serialize + ?Sized>(value: &T) -> Result<Given, EncodeError> {
+    let message = UnderWay::begin(List::Leave(Leaving::default()));
     let nowhere = bincode::enc::write::SizeWriter::default();
     bincode::serde::encode_into_writer(Bounded(value), nowhere, bincode::config::standard())
         .map_err(|error| EncodeError(plain(&error.to_string())))?;
     match message.list() {
-        List::Leave(descriptors) => Ok(descriptors),
+        List::Leave(Leaving { descriptors, slots, .. }) => Ok(Given { descriptors, slots }),
         _ => Err(EncodeError("a value of its own message took the list of handles".into())),
     }
 }
@@ -132,7 +196,8 @@ pub(crate) fn decode<T: DeserializeOwned>(
     bytes: &[u8],
     descriptors: Vec<OwnedFd>,
 ) -> Result<T, DecodeError> {
-    let list = descriptors.into_iter().map(|descriptor| Some(descriptor.into())).collect();
+    let list =
+        descriptors.into_iter().map(|descriptor| Taking::Descriptor(descriptor.into())).collect();
     let _message = UnderWay::begin(List::Take(list));
     let seed = BoundedSeed::<T>::new(bytes.len());
     let (value, read): (T, usize) =
@@ -155,17 +220,37 @@ pub(crate) fn serialize_descriptor<S: Serializer>(
     descriptor: &Arc<Descriptor>,
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
-    let place = LIST.with_borrow_mut(|list| match &mut **list {
-        List::Leave(descriptors) => {
-            descriptors.push(Arc::clone(descriptor));
-            Ok(descriptors.len() as u64 - 1)
-        }
-        List::Refuse(way) => Err(ser::Error::custom(way)),
-        List::None | List::Take(_) => Err(ser::Error::custom(
+    let place: Result<u64, S::Error> = leave(|leaving| {
+        leaving.descriptors.push(Arc::clone(descriptor));
+        leaving.descriptors.len() as u64 - 1
+    });
+    place?.serialize(serializer)
+}
+
+/// Leaves a slot and the descriptor of its arena; the place of the latter.
+pub(crate) fn leave_slot<E: ser::Error>(
+    slot: &Arc<Slot>,
+    arena: &Arc<Descriptor>,
+) -> Result<u64, E> {
+    leave(|leaving| {
+        slot.count_up();
+        leaving.slots.slots().push(Arc::clone(slot));
+        *leaving.arenas.entry(Arc::as_ptr(arena)).or_insert_with(|| {
+            leaving.descriptors.push(Arc::clone(arena));
+            leaving.descriptors.len() as u64 - 1
+        })
+    })
+}
+
+/// Leaves something in the list of the message under way.
+fn leave<T, E: ser::Error>(what: impl FnOnce(&mut Leaving) -> T) -> Result<T, E> {
+    LIST.with_borrow_mut(|list| match &mut **list {
+        List::Leave(leaving) => Ok(what(leaving)),
+        List::Refuse(way) => Err(E::custom(way)),
+        List::None | List::Take(_) => Err(E::custom(
             "a handle travels only in the argument of a Process or in a message of a connection",
         )),
-    })?;
-    place.serialize(serializer)
+    })
 }
 
 /// Deserialises a descriptor: to be called from a handle's `Deserialize`.
@@ -173,17 +258,53 @@ pub(crate) fn deserialize_descriptor<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Descriptor, D::Error> {
     let place = u64::deserialize(deserializer)?;
+    take(place, |place| match mem::replace(place, Taking::Taken) {
+        Taking::Descriptor(descriptor) => Some(Ok(descriptor)),
+        Taking::Taken | Taking::Arena(_) => None,
+    })
+}
+
+/// Takes the arena at `place`, which `open` opens when it is first asked for.
+pub(crate) fn take_arena<E: de::Error>(
+    place: u64,
+    open: impl FnOnce(Descriptor) -> io::Result<Arc<Arena>>,
+) -> Result<Arc<Arena>, E> {
+    take(place, |place| match mem::replace(place, Taking::Taken) {
+        Taking::Taken => None,
+        Taking::Arena(arena) => {
+            *place = Taking::Arena(Arc::clone(&arena));
+            Some(Ok(arena))
+        }
+        Taking::Descriptor(descriptor) => Some(match open(descriptor) {
+            Ok(arena) => {
+                *place = Taking::Arena(Arc::clone(&arena));
+                Ok(arena)
+            }
+            Err(error) => Err(E::custom(error)),
+        }),
+    })
+}
+
+/// Takes something out of the list of the message under way.
+fn take<T, E: de::Error>(
+    place: u64,
+    what: impl FnOnce(&mut Taking) -> Option<Result<T, E>>,
+) -> Result<T, E> {
     LIST.with_borrow_mut(|list| match &mut **list {
-        List::Take(descriptors) => usize::try_from(place)
+        List::Take(taking) => usize::try_from(place)
             .ok()
-            .and_then(|place| descriptors.get_mut(place)?.take())
-            .ok_or_else(|| de::Error::custom("the message names a handle that did not come")),
-        _ => Err(de::Error::custom("a handle arrives only in a message of a connection")),
+            .and_then(|place| what(taking.get_mut(place)?))
+            .ok_or_else(|| E::custom("the message names a handle that did not come"))?,
+        _ => Err(E::custom("a handle arrives only in a message of a connection")),
     })
 }
 
 #[cfg(test)]
 impl Message {
+    pub(crate) fn raw(bytes: Vec<u8>, descriptors: Vec<Arc<Descriptor>>) -> Self {
+        Self { bytes, descriptors, slots: Counted::default() }
+    }
+
     /// The descriptors as a receiver would have them.
     pub(crate) fn copy_descriptors(&self) -> Vec<OwnedFd> {
         use std::os::fd::AsFd;

@@ -148,7 +148,9 @@ impl Channel {
     pub(crate) fn send(&self, message: &Message) -> Result<(), SendError> {
         let numbers: Vec<RawFd> =
             message.descriptors.iter().map(|fd| fd.as_fd().as_raw_fd()).collect();
-        self.send_frame(&message.bytes, &numbers)
+        self.send_frame(&message.bytes, &numbers)?;
+        message.hand_over();
+        Ok(())
     }
 
     /// Sends `bytes` as a message.
@@ -348,7 +350,7 @@ mod tests {
 
     fn message(bytes: &[u8], descriptors: usize) -> Message {
         let one = Arc::new(memory::anonymous("test", 1).unwrap().into());
-        Message { bytes: bytes.to_vec(), descriptors: vec![one; descriptors] }
+        Message::raw(bytes.to_vec(), vec![one; descriptors])
     }
 
     fn raw(channel: &Channel, bytes: &[u8]) {

@@ -14,6 +14,7 @@
 use super::child::Child;
 use super::current;
 use super::state;
+use crate::shared::arena;
 use crate::sys::{descriptor, process};
 use std::io::{self, Write as _};
 use std::panic::{self, AssertUnwindSafe};
@@ -190,17 +191,18 @@ fn end(children: Vec<Child>) {
 /// What must not change while this process forks.
 pub(super) struct Held {
     registry: MutexGuard<'static, Registry>,
+    _arenas: arena::Held,
     descriptors: descriptor::Held,
 }
 
 pub(super) fn hold() -> Held {
-    Held { registry: registry(), descriptors: descriptor::hold() }
+    Held { registry: registry(), _arenas: arena::hold(), descriptors: descriptor::hold() }
 }
 
 impl Held {
     /// In a forked child: nothing is left of the parent's but what was `given`.
     pub(super) fn begin(self, given: &[std::sync::Arc<descriptor::Descriptor>]) {
-        let Self { mut registry, descriptors } = self;
+        let Self { mut registry, _arenas, descriptors } = self;
         // Forgotten, and not dropped: what they hold may do something when it is.
         std::mem::forget(std::mem::take(&mut registry.waiting));
         descriptors.shut_all_but(given);

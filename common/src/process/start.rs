@@ -19,10 +19,9 @@ use super::method::StartMethod;
 use super::outcome::Outcome;
 use super::state::{self, Life};
 use super::{Process, current, exit, forkserver};
-use crate::codec::{self, EncodeError, MAX_BYTES, Message};
+use crate::codec::{self, EncodeError, Given, MAX_BYTES, Message};
 use crate::connection::channel::{Channel, Frame};
 use crate::connection::{Handle, RecvError, SendError};
-use crate::sys::descriptor::Descriptor;
 use crate::sys::entry::{self, Build, Distance};
 use crate::sys::lifeline;
 use crate::sys::process::{self, Side};
@@ -35,7 +34,6 @@ use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::os::fd::AsFd;
 use std::panic::{self, AssertUnwindSafe};
-use std::sync::Arc;
 use std::time::Duration;
 
 /// The argument that makes an executable a child.
@@ -311,7 +309,7 @@ fn spawn(name: &str, daemon: bool, hidden: bool) -> io::Result<(Child, Channel)>
 /// Copies this process; the child does `work`, holding what it was `given`.
 fn fork(
     mut life: Life,
-    mut given: Vec<Arc<Descriptor>>,
+    given: Given,
     forced: bool,
     work: impl FnOnce() -> i32,
 ) -> Result<Child, StartError> {
@@ -323,7 +321,8 @@ fn fork(
             return Err(StartError::Threads { name, threads });
         }
     }
-    given.push(life.parent.lifeline.share());
+    let Given { mut descriptors, slots } = given;
+    descriptors.push(life.parent.lifeline.share());
     // What is buffered would be written by both.
     let _ = io::stdout().flush();
     let server = forkserver::hold();
@@ -331,7 +330,8 @@ fn fork(
     let held = exit::hold();
     match process::fork().map_err(failed)? {
         Side::Child => {
-            held.begin(&given);
+            held.begin(&descriptors);
+            slots.keep();
             server.forget();
             let armed = life.take_up();
             state.begin(life);
@@ -342,6 +342,7 @@ fn fork(
             })
         }
         Side::Parent { child } => {
+            slots.hand_over();
             drop((held, server));
             let child = Child::adopt(&life.name, child, life.daemon).map_err(failed)?;
             state.children.push(child.clone());

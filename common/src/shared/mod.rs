@@ -1,9 +1,14 @@
 //! Memory that several processes see, as words and bytes.
 //!
+//! Two kinds: a [`Region`] grows and belongs to whatever asked for it; the slots of an [`arena`] are
+//! small and many, and belong to primitives and values.
+//!
 //! A [`Region`] is anonymous shared memory and its descriptor. Others may write to it at any time,
 //! so it gives no reference to plain data: words are atomics, bytes are copied in and out. Every
 //! offset is checked, because it may have been read from another process.
 #![expect(unsafe_code, reason = "this is where shared bytes become typed")]
+
+pub(crate) mod arena;
 
 use crate::codec;
 use crate::sys::descriptor::Descriptor;

@@ -100,6 +100,11 @@ impl Drop for Descriptor {
     }
 }
 
+/// The number of this generation; a fork through this crate begins another.
+pub(crate) fn generation() -> u32 {
+    GENERATION.load(Ordering::Relaxed)
+}
+
 /// The list of open descriptors, held still while this process forks.
 pub(crate) struct Held(MutexGuard<'static, Vec<u64>>);
 

@@ -29,8 +29,8 @@ pub(crate) fn wait(word: &AtomicU32, expected: u32, limit: Duration) {
     let _ = checked(result);
 }
 
-/// Wakes at most `count` of those who sleep on `word`.
-pub(crate) fn wake(word: &AtomicU32, count: i32) {
+/// Wakes at most `count` of those who sleep on `word`; how many it has woken.
+pub(crate) fn wake(word: &AtomicU32, count: i32) -> u32 {
     // SAFETY: the word is valid; a wake reads no memory of ours.
     let result = unsafe {
         libc::syscall(
@@ -42,6 +42,7 @@ pub(crate) fn wake(word: &AtomicU32, count: i32) {
         )
     };
     debug_assert!(result >= 0, "a wake of a mapped, aligned word cannot fail");
+    result.try_into().unwrap_or(0)
 }
 
 #[cfg(test)]

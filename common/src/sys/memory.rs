@@ -65,6 +65,12 @@ fn available() -> Option<usize> {
     line.trim().strip_suffix("kB")?.trim().parse::<usize>().ok()?.checked_mul(1024)
 }
 
+/// Device and inode of `memory`: the same in every process, and no other's while it exists.
+pub(crate) fn place(memory: impl AsFd) -> io::Result<(u64, u64)> {
+    let stat = fstat(memory.as_fd())?;
+    Ok((stat.st_dev, stat.st_ino))
+}
+
 /// How many bytes `memory` has.
 pub(crate) fn len(memory: impl AsFd) -> io::Result<usize> {
     let size = fstat(memory.as_fd())?.st_size;

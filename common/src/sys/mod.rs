@@ -8,6 +8,8 @@
 //! | [`descriptor`] | descriptors of this crate, shut in a forked child that was not given them |
 //! | [`socket`] | socket pairs that carry bytes and descriptors, `poll` |
 //! | [`memory`] | memory that has no name and that several processes map |
+//! | [`thread`] | which thread this is, and on which core it runs |
+//! | [`robust`] | words that the kernel marks when the thread that holds them dies |
 //! | [`futex`] | sleep until a word in shared memory changes |
 //! | [`signal`] | signals and their names |
 //! | [`cpu`] | processors, and on which of them a process runs |
@@ -23,8 +25,10 @@ pub(crate) mod futex;
 pub(crate) mod lifeline;
 pub(crate) mod memory;
 pub(crate) mod process;
+pub(crate) mod robust;
 pub(crate) mod signal;
 pub(crate) mod socket;
+pub(crate) mod thread;
 
 use std::io;
 

@@ -1,0 +1,351 @@
+//! Where primitives and values live: slots in memory that several processes map.
+//!
+//! A process that makes a lock or a value takes a slot for it from an arena of its own, and gives the
+//! slot to others as a handle: the arena's descriptor, once a message however many slots it brings,
+//! and an offset. Who holds the arena already drops the descriptor. An arena never grows and never
+//! moves, so an address inside it stays; when it is full, a larger one is made beside it.
+//!
+//! | offset in a slot | content |
+//! | --- | --- |
+//! | 0 | how many processes hold a handle; one that is under way in a message counts as well |
+//! | 4 | what it is, so that a handle of another type is refused |
+//! | 8 | how many bytes the content has |
+//! | 16 | the content |
+//!
+//! Only the process that made an arena gives out its slots, again when nobody holds them any more. A
+//! process that is killed does not count back; its slots stay taken until the arena is gone, which is
+//! when the last process that maps it is.
+
+use crate::codec;
+use crate::sys::descriptor::{self, Descriptor};
+use crate::sys::memory::{self, Mapping};
+use crate::sys::robust::Record;
+use crate::sys::thread;
+use bytemuck::Pod;
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use std::collections::HashMap;
+use std::io;
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+/// Slots begin at multiples of this: two of them never share a cache line.
+const ALIGN: usize = 64;
+/// The bytes of a slot before its content.
+const HEADER: usize = 16;
+/// The first arena of a process has this many bytes, and each later one four times as many as the
+/// one before, up to [`LARGEST`].
+const FIRST: usize = 64 << 10;
+const LARGEST: usize = 4 << 20;
+/// A slot that takes more has an arena to itself.
+const OWN: usize = 1 << 20;
+
+/// One mapping with slots in it.
+#[derive(Debug)]
+pub(crate) struct Arena {
+    memory: Arc<Descriptor>,
+    mapping: Mapping,
+    /// Device and inode: what makes it the same arena in every process.
+    place: (u64, u64),
+}
+
+/// An arena whose slots this process gives out.
+struct Field {
+    arena: Arc<Arena>,
+    /// Where the slots end that were ever given out.
+    end: usize,
+    slots: Vec<(usize, usize)>,
+    free: HashMap<usize, Vec<usize>>,
+}
+
+/// What this process gives slots out of.
+struct Yard {
+    /// A forked child has the same memory, and must not give out its parent's slots.
+    epoch: u32,
+    fields: Vec<Field>,
+}
+
+static YARD: Mutex<Yard> = Mutex::new(Yard { epoch: 0, fields: Vec::new() });
+/// The arenas that this process maps, its own and those of others.
+static KNOWN: Mutex<Vec<Weak<Arena>>> = Mutex::new(Vec::new());
+
+fn known() -> MutexGuard<'static, Vec<Weak<Arena>>> {
+    KNOWN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Both lists, held while this process forks.
+pub(crate) struct Held(#[expect(dead_code, reason = "held, not used")] (MutexGuard<'static, Yard>, MutexGuard<'static, Vec<Weak<Arena>>>));
+
+pub(crate) fn hold() -> Held {
+    Held((YARD.lock().unwrap_or_else(PoisonError::into_inner), known()))
+}
+
+impl Arena {
+    fn new(len: usize) -> io::Result<Arc<Self>> {
+        Self::map(memory::anonymous("arena", len)?.into(), len)
+    }
+
+    fn map(memory: Descriptor, len: usize) -> io::Result<Arc<Self>> {
+        let place = memory::place(&memory)?;
+        let mapping = Mapping::new(&memory, len)?;
+        let arena = Arc::new(Self { memory: Arc::new(memory), mapping, place });
+        let mut known = known();
+        known.retain(|arena| arena.strong_count() > 0);
+        known.push(Arc::downgrade(&arena));
+        Ok(arena)
+    }
+
+    /// The arena behind a descriptor that has arrived.
+    fn arrived(memory: Descriptor) -> io::Result<Arc<Self>> {
+        let place = memory::place(&memory)?;
+        let known = known().iter().filter_map(Weak::upgrade).find(|arena| arena.place == place);
+        match known {
+            Some(arena) => Ok(arena),
+            None => {
+                let len = memory::len(&memory)?;
+                Self::map(memory, len)
+            }
+        }
+    }
+
+    fn at(&self, offset: usize) -> NonNull<u8> {
+        assert!(offset < self.mapping.len());
+        // SAFETY: inside the mapping, as just checked.
+        unsafe { self.mapping.start().add(offset) }
+    }
+
+    fn word(&self, offset: usize) -> &AtomicU32 {
+        assert!(offset.is_multiple_of(4) && offset + 4 <= self.mapping.len());
+        // SAFETY: in range and aligned; any bit pattern is a u32; nobody makes a plain reference to it.
+        unsafe { self.at(offset).cast().as_ref() }
+    }
+
+    fn word64(&self, offset: usize) -> &AtomicU64 {
+        assert!(offset.is_multiple_of(8) && offset + 8 <= self.mapping.len());
+        // SAFETY: as in `word`.
+        unsafe { self.at(offset).cast().as_ref() }
+    }
+}
+
+impl Yard {
+    /// A slot of `size` bytes in all.
+    fn take(&mut self, size: usize) -> io::Result<(Arc<Arena>, usize)> {
+        if self.epoch != thread::epoch() {
+            *self = Self { epoch: thread::epoch(), fields: Vec::new() };
+        }
+        if size > OWN {
+            return Ok((Arena::new(ALIGN + size)?, ALIGN));
+        }
+        for collect in [false, true] {
+            for field in &mut self.fields {
+                if collect {
+                    field.collect();
+                }
+                if let Some(offset) = field.take(size) {
+                    return Ok((Arc::clone(&field.arena), offset));
+                }
+            }
+        }
+        let last = self.fields.last().map_or(FIRST / 4, |field| field.arena.mapping.len());
+        let arena = Arena::new((last * 4).min(LARGEST).max(ALIGN + size))?;
+        let field = Field { arena, end: ALIGN, slots: Vec::new(), free: HashMap::new() };
+        self.fields.push(field);
+        self.take(size)
+    }
+}
+
+impl Field {
+    fn take(&mut self, size: usize) -> Option<usize> {
+        if let Some(offset) = self.free.get_mut(&size).and_then(Vec::pop) {
+            return Some(offset);
+        }
+        let end = self.end.checked_add(size)?;
+        if end > self.arena.mapping.len() {
+            return None;
+        }
+        let offset = std::mem::replace(&mut self.end, end);
+        self.slots.push((offset, size));
+        Some(offset)
+    }
+
+    /// Finds the slots that nobody holds any more.
+    fn collect(&mut self) {
+        self.free.clear();
+        for &(offset, size) in &self.slots {
+            if self.arena.word(offset).load(Ordering::Acquire) == 0 {
+                self.free.entry(size).or_default().push(offset);
+            }
+        }
+    }
+}
+
+/// A place in shared memory, held by this process.
+#[derive(Debug)]
+pub(crate) struct Slot {
+    arena: Arc<Arena>,
+    offset: usize,
+    len: usize,
+    /// In which generation of this process it is held; see [`descriptor`].
+    generation: AtomicU32,
+}
+
+impl Slot {
+    /// A new place of `len` bytes, all zero, for what `kind` says.
+    pub(crate) fn new(kind: u32, len: usize) -> io::Result<Arc<Self>> {
+        let size = len
+            .checked_add(HEADER + ALIGN - 1)
+            .map(|size| size / ALIGN * ALIGN)
+            .ok_or(io::ErrorKind::OutOfMemory)?;
+        let mut yard = YARD.lock().unwrap_or_else(PoisonError::into_inner);
+        let (arena, offset) = yard.take(size)?;
+        arena.word(offset).store(1, Ordering::Relaxed);
+        drop(yard);
+        arena.word(offset + 4).store(kind, Ordering::Relaxed);
+        arena.word64(offset + 8).store(len as u64, Ordering::Relaxed);
+        let slot = Self::held(arena, offset, len);
+        // SAFETY: the content of a slot that nobody else knows yet.
+        unsafe { slot.content().write_bytes(0, len) };
+        Ok(Arc::new(slot))
+    }
+
+    fn held(arena: Arc<Arena>, offset: usize, len: usize) -> Self {
+        let generation = AtomicU32::new(descriptor::generation());
+        Self { arena, offset, len, generation }
+    }
+
+    /// The slot at `offset` of an arena that has arrived, whose count has travelled with it.
+    fn arrived(arena: Arc<Arena>, offset: u64, kind: u32) -> Result<Self, &'static str> {
+        let inside = |offset: &usize| {
+            offset.is_multiple_of(ALIGN) && *offset >= ALIGN && offset + HEADER <= arena.mapping.len()
+        };
+        let offset = usize::try_from(offset).ok().filter(inside).ok_or("it lies outside its arena")?;
+        if arena.word(offset + 4).load(Ordering::Relaxed) != kind {
+            return Err("it is of another type");
+        }
+        let len = usize::try_from(arena.word64(offset + 8).load(Ordering::Relaxed)).ok();
+        let end = len.and_then(|len| len.checked_add(offset + HEADER));
+        let fits = end.is_some_and(|end| end <= arena.mapping.len());
+        let len = len.filter(|_| fits).ok_or("it lies outside its arena")?;
+        Ok(Self::held(arena, offset, len))
+    }
+
+    /// How many bytes the content has.
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    fn content(&self) -> NonNull<u8> {
+        self.arena.at(self.offset + HEADER)
+    }
+
+    /// The 32-bit word at `offset` of the content.
+    #[inline]
+    pub(crate) fn word(&self, offset: usize) -> &AtomicU32 {
+        assert!(offset + 4 <= self.len);
+        self.arena.word(self.offset + HEADER + offset)
+    }
+
+    /// The 64-bit word at `offset` of the content.
+    #[inline]
+    pub(crate) fn word64(&self, offset: usize) -> &AtomicU64 {
+        assert!(offset + 8 <= self.len);
+        self.arena.word64(self.offset + HEADER + offset)
+    }
+
+    /// The record at `offset` of the content.
+    #[inline]
+    pub(crate) fn record(&self, offset: usize) -> Record<'_> {
+        assert!(offset.is_multiple_of(8) && offset + crate::sys::robust::BYTES <= self.len);
+        // SAFETY: in range and aligned; the arena does not move, and is mapped while `self` lives, which
+        // outlives every guard of the word.
+        unsafe { Record::at(self.content().add(offset)) }
+    }
+
+    /// `count` values from `offset` of the content on.
+    ///
+    /// # Safety
+    ///
+    /// While the pointer is used as a reference, nobody else, in any process, uses these bytes: a lock
+    /// that goes with them is held.
+    pub(crate) unsafe fn values<T: Pod>(&self, offset: usize, count: usize) -> NonNull<[T]> {
+        let end = count.checked_mul(size_of::<T>()).and_then(|bytes| bytes.checked_add(offset));
+        assert!(end.is_some_and(|end| end <= self.len));
+        // SAFETY: inside the content, as just checked.
+        let first = unsafe { self.content().add(offset) }.cast::<T>();
+        assert!(first.is_aligned(), "the alignment of a shared type is at most 16");
+        NonNull::slice_from_raw_parts(first, count)
+    }
+
+    /// One handle more: for a message that takes it to somebody.
+    pub(crate) fn count_up(&self) {
+        self.arena.word(self.offset).fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// One handle less.
+    pub(crate) fn count_down(&self) {
+        self.arena.word(self.offset).fetch_sub(1, Ordering::Release);
+    }
+
+    /// In a forked child that was given it: it is held here as well.
+    pub(crate) fn keep(&self) {
+        self.generation.store(descriptor::generation(), Ordering::Relaxed);
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        // A copy that a fork has made counts nothing, unless it was given.
+        if *self.generation.get_mut() == descriptor::generation() {
+            self.count_down();
+        }
+    }
+}
+
+/// Serialises a slot: to be called from a handle's `Serialize`.
+pub(crate) fn serialize<S: Serializer>(slot: &Arc<Slot>, serializer: S) -> Result<S::Ok, S::Error> {
+    let place = codec::leave_slot::<S::Error>(slot, &slot.arena.memory)?;
+    (place, slot.offset as u64).serialize(serializer)
+}
+
+/// Deserialises a slot of this kind: to be called from a handle's `Deserialize`.
+pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+    kind: u32,
+    deserializer: D,
+) -> Result<Arc<Slot>, D::Error> {
+    let (place, offset) = <(u64, u64)>::deserialize(deserializer)?;
+    let arena = codec::take_arena::<D::Error>(place, Arena::arrived)?;
+    Slot::arrived(arena, offset, kind).map(Arc::new).map_err(de::Error::custom)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slot_is_zero_also_when_it_was_used_before() {
+        for round in 0..2000u32 {
+            let slot = Slot::new(7, 3000).unwrap();
+            assert_eq!(slot.word(2996).swap(round + 1, Ordering::Relaxed), 0);
+        }
+        let fields = &YARD.lock().unwrap().fields;
+        let bytes: usize = fields.iter().map(|field| field.arena.mapping.len()).sum();
+        assert!(bytes < 3000 * 2000, "slots that nobody holds were not given out again");
+    }
+
+    #[test]
+    fn ten_thousand_slots_are_few_arenas() {
+        let slots: Vec<_> = (0..10_000).map(|_| Slot::new(7, 48).unwrap()).collect();
+        slots[9999].word(0).store(5, Ordering::Relaxed);
+        assert_eq!(slots[0].word(0).load(Ordering::Relaxed), 0);
+        let mut arenas: Vec<_> = slots.iter().map(|slot| slot.arena.place).collect();
+        arenas.dedup();
+        assert!(arenas.len() <= 4, "{arenas:?}");
+    }
+
+    #[test]
+    fn a_large_slot_has_an_arena_to_itself() {
+        let slot = Slot::new(7, 5 << 20).unwrap();
+        slot.word64((5 << 20) - 8).store(1, Ordering::Relaxed);
+        assert_eq!(slot.offset, ALIGN);
+    }
+}

@@ -1,0 +1,135 @@
+//! Which thread this is, and on which core it runs.
+//!
+//! The kernel's id of a thread is what a lock's word bears, so every lock needs it. Asking costs a
+//! call, so each thread remembers its own. A fork makes the memory wrong: the copy has another id.
+//! That is noticed by a page that the kernel wipes in a child, by whatever call it was made
+//! (`MADV_WIPEONFORK`): there stands the number of the epoch in which a memory is right, and 0 in a
+//! child that nobody has told yet.
+//!
+//! # System calls
+//!
+//! `gettid(2)`, `madvise(2)`, `mmap(2)`; `sched_getcpu(3)`, which reads a word that the kernel keeps.
+
+use nix::sys::mman::{MapFlags, MmapAdvise, ProtFlags, madvise, mmap_anonymous};
+use std::cell::Cell;
+use std::num::NonZeroUsize;
+use std::ptr;
+use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
+
+/// The page that is wiped; null before it is made.
+static EPOCH: AtomicPtr<AtomicU32> = AtomicPtr::new(ptr::null_mut());
+/// Where no page can be wiped: always 0, so that nobody trusts his memory.
+static NEVER: AtomicU32 = AtomicU32::new(0);
+/// How many epochs this process and those that it is a copy of have had.
+static EPOCHS: AtomicU32 = AtomicU32::new(0);
+
+thread_local! {
+    /// The epoch in which the rest is right; the thread's id; what [`super::robust`] keeps.
+    static KNOWN: Cell<(u32, u32)> = const { Cell::new((0, 0)) };
+}
+
+/// The number of the epoch: another one in each process that is a copy of this one.
+#[inline]
+pub(crate) fn epoch() -> u32 {
+    let page = EPOCH.load(Ordering::Acquire);
+    if !page.is_null() {
+        // SAFETY: the page is never unmapped, and its first word is only used as an atomic.
+        let epoch = unsafe { &*page }.load(Ordering::Relaxed);
+        if epoch != 0 {
+            return epoch;
+        }
+    }
+    new_epoch()
+}
+
+/// The kernel's id of this thread; never 0.
+#[inline]
+pub(crate) fn id() -> u32 {
+    let (epoch, id) = KNOWN.get();
+    if epoch == self::epoch() { id } else { ask() }
+}
+
+#[cold]
+fn ask() -> u32 {
+    let id = nix::unistd::gettid().as_raw().cast_unsigned();
+    KNOWN.set((epoch(), id));
+    id
+}
+
+#[cold]
+fn new_epoch() -> u32 {
+    let mut page = EPOCH.load(Ordering::Acquire);
+    if page.is_null() {
+        page = new_page();
+    }
+    let next = EPOCHS.fetch_add(1, Ordering::Relaxed).wrapping_add(1).max(1);
+    if ptr::eq(page, &raw const NEVER) {
+        return next;
+    }
+    // SAFETY: the page is never unmapped, and its first word is only used as an atomic.
+    match unsafe { &*page }.compare_exchange(0, next, Ordering::Relaxed, Ordering::Relaxed) {
+        Ok(_) => next,
+        // Another thread was first.
+        Err(epoch) => epoch,
+    }
+}
+
+/// Makes the page that the kernel wipes, once.
+fn new_page() -> *mut AtomicU32 {
+    let len = NonZeroUsize::new(4096).expect("a page has bytes");
+    let prot = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
+    // SAFETY: the kernel chooses a free range, so nothing that exists is mapped over.
+    let page = unsafe { mmap_anonymous(None, len, prot, MapFlags::MAP_PRIVATE) };
+    let mut made: *mut AtomicU32 = (&raw const NEVER).cast_mut();
+    if let Ok(page) = page {
+        // SAFETY: the range was mapped just now; its content is zero, before and after.
+        if unsafe { madvise(page, len.get(), MmapAdvise::MADV_WIPEONFORK) }.is_ok() {
+            made = page.as_ptr().cast();
+        }
+    }
+    let (order, none) = (Ordering::AcqRel, ptr::null_mut());
+    // One that another thread has made meanwhile is taken, and ours stays unused: once, at most.
+    EPOCH.compare_exchange(none, made, order, Ordering::Acquire).map_or_else(|page| page, |_| made)
+}
+
+/// The core that this thread runs on at this moment.
+#[inline]
+pub(crate) fn core() -> u32 {
+    // SAFETY: takes nothing and returns a number; -1 where the kernel cannot tell.
+    unsafe { libc::sched_getcpu() }.cast_unsigned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::process::{self, Side};
+
+    #[test]
+    fn every_thread_has_its_own_id_and_keeps_it() {
+        let here = id();
+        assert_eq!(here, nix::unistd::gettid().as_raw().cast_unsigned());
+        assert_eq!(here, id());
+        assert_ne!(std::thread::spawn(id).join().unwrap(), here);
+    }
+
+    #[test]
+    fn a_fork_is_noticed() {
+        let (here, epoch_here) = (id(), epoch());
+        match process::fork().unwrap() {
+            Side::Child => {
+                let right = id() != here
+                    && id() == nix::unistd::gettid().as_raw().cast_unsigned()
+                    && epoch() != epoch_here;
+                process::leave(i32::from(!right));
+            }
+            Side::Parent { child } => {
+                let watch = process::watch(child).unwrap();
+                let watched = [(std::os::fd::AsFd::as_fd(&watch), super::super::socket::Interest::Read)];
+                super::super::socket::poll(&watched, None).unwrap();
+                let ended = process::collect(child).unwrap().unwrap();
+                assert!(matches!(ended, process::Ended::Code(0)));
+            }
+        }
+        assert_eq!((id(), epoch()), (here, epoch_here));
+    }
+}
