@@ -9,6 +9,7 @@
 //! | [`socket`] | socket pairs that carry bytes and descriptors, `poll` |
 //! | [`memory`] | memory that has no name and that several processes map |
 //! | [`futex`] | sleep until a word in shared memory changes |
+//! | `before_main` | lets tests start processes |
 //! | [`signal`] | signals and their names |
 //! | [`cpu`] | processors, and on which of them a process runs |
 //!
@@ -16,6 +17,7 @@
 //! interrupted call, and reports [`std::io::Error`].
 #![expect(unsafe_code, reason = "this is where the system calls are")]
 
+mod before_main;
 pub(crate) mod cpu;
 pub(crate) mod descriptor;
 pub(crate) mod entry;
