@@ -56,6 +56,10 @@ enum Chore {
         #[arg(long, conflicts_with = "open")]
         json: bool,
     },
+    /// Processes killed at random instants, some thousand times
+    Torture,
+    /// A program of somebody else that uses `common`, as its README shows
+    Outside,
     /// `common` beside its peers and the bare machine, and which goals it reaches
     Bench(bench::Arguments),
     /// Layout, headers, tables and bans
@@ -99,6 +103,8 @@ fn run(chore: &Chore, root: &Path) -> Result<ExitCode, String> {
         Chore::Conformance { open: false, json: false } => steps::conformance(root),
         Chore::Conformance { open: true, .. } => conformance::print(root, Form::Open),
         Chore::Conformance { json: true, .. } => conformance::print(root, Form::Json),
+        Chore::Torture => steps::torture(root),
+        Chore::Outside => steps::outside(root),
         Chore::Bench(arguments) => return bench::run(root, arguments),
         Chore::Tidy { fix: false } => steps::tidy(root),
         Chore::Tidy { fix: true } => tidy::fix(root).and_then(|()| steps::tidy(root)),

@@ -16,12 +16,17 @@ pub(crate) const CI: &[(&str, Step)] = &[
     ("docs", docs),
     ("verify", verify),
     ("conformance", conformance),
+    ("torture", torture),
+    ("outside", outside),
     ("deny", |root| deny(root, false)),
     ("tidy", tidy),
 ];
 
 /// The benchmarks are a workspace of their own.
 pub(crate) const BENCH: &str = "--manifest-path=tools/bench/Cargo.toml";
+
+/// A program of somebody else that uses `common`; a workspace of its own as well.
+const OUTSIDE: &str = "--manifest-path=common/outside/Cargo.toml";
 
 /// A check of the workspace at a path. An error is a text for the reader.
 pub(crate) type Step = fn(&Path) -> Result<(), String>;
@@ -63,6 +68,7 @@ pub(crate) fn test(root: &Path) -> Result<(), String> {
 pub(crate) fn fmt(root: &Path) -> Result<(), String> {
     cargo(root, &["fmt", "--all", "--check"])
         .and_then(|()| cargo(root, &["fmt", "--check", BENCH]))
+        .and_then(|()| cargo(root, &["fmt", "--check", OUTSIDE]))
         .map_err(|problem| format!("{problem}; `cargo xtask fmt --fix` mends it"))
 }
 
@@ -85,6 +91,18 @@ pub(crate) fn verify(root: &Path) -> Result<(), String> {
 
 pub(crate) fn conformance(root: &Path) -> Result<(), String> {
     conformance::print(root, Form::Table)
+}
+
+/// Some thousand kills; the tests have a short form of it.
+pub(crate) fn torture(root: &Path) -> Result<(), String> {
+    let mut command =
+        command(root, &["test", "-p", "common", "--test", "torture", "--", "--nocapture"]);
+    command.env("COMMON_TORTURE_ROUNDS", "600");
+    finish(command)
+}
+
+pub(crate) fn outside(root: &Path) -> Result<(), String> {
+    cargo(root, &["test", OUTSIDE, "--locked", "--target-dir", "target/outside"])
 }
 
 pub(crate) fn deny(root: &Path, advisories: bool) -> Result<(), String> {
