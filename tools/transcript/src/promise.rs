@@ -153,7 +153,9 @@ impl Promise {
                 return Err("a mark `<- after` needs the fence word any-order".into());
             }
             Order::Any if source.ends_with(SOMETIMES) => {
-                return Err("a mark `<- sometimes` has no place in the fence word any-order".into());
+                return Err(
+                    "a mark `<- sometimes` does not go with the fence word any-order".into()
+                );
             }
             Order::Exact => match source.strip_suffix(SOMETIMES) {
                 Some(text) => {
