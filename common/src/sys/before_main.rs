@@ -20,7 +20,7 @@
 /// }
 /// ```
 ///
-/// The harness runs tests in threads, so [`StartMethod::Fork`] is refused in them.
+/// The harness runs tests in threads, so [`StartMethod::Fork`](crate::StartMethod::Fork) is refused in them.
 #[macro_export]
 macro_rules! init_in_tests {
     () => {
