@@ -287,7 +287,7 @@ fn main(setup: Setup) {
     let Setup { channel, page, hooks, on_error } = setup;
     let channel = Channel::over(channel.share());
     // Ctrl-C is for the program; it ends its server.
-    let before = signal::ignore(Signal::INT);
+    let before = signal::silence(Signal::INT);
     let ready = preload(&hooks, on_error);
     let failed = ready.is_err();
     let Ok(ready) = codec::encode(&Ready(ready)) else { return };

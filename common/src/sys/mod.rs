@@ -11,6 +11,7 @@
 //! | [`named`] | memory in /dev/shm: how it gets a name and loses it |
 //! | [`lock`] | locks on bytes of an open file, which end with its last descriptor |
 //! | [`futex`] | sleep until a word in shared memory changes |
+//! | `before_main` | lets tests start processes |
 //! | [`signal`] | signals and their names |
 //! | [`cpu`] | processors, and on which of them a process runs |
 //!
@@ -18,6 +19,7 @@
 //! interrupted call, and reports [`std::io::Error`].
 #![expect(unsafe_code, reason = "this is where the system calls are")]
 
+mod before_main;
 pub(crate) mod cpu;
 pub(crate) mod descriptor;
 pub(crate) mod entry;

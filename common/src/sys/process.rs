@@ -411,7 +411,7 @@ pub(crate) fn stand_aside() -> io::Result<()> {
     // The last one is for whoever writes to a terminal that belongs to another group.
     let of_a_program = [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT, libc::SIGTTOU];
     for number in of_a_program {
-        signal::ignore(signal::Signal::from_kernel(number))?;
+        signal::silence(signal::Signal::from_kernel(number))?;
     }
     let nowhere = std::fs::File::options().read(true).write(true).open("/dev/null")?;
     nix::unistd::dup2_stdin(&nowhere)?;
