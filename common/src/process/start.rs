@@ -22,6 +22,7 @@ use super::{Process, current, exit, forkserver};
 use crate::codec::{self, EncodeError, MAX_BYTES, Message};
 use crate::connection::channel::{Channel, Frame};
 use crate::connection::{Handle, RecvError, SendError};
+use crate::shared::register::Register;
 use crate::sys::descriptor::Descriptor;
 use crate::sys::entry::{self, Build, Distance};
 use crate::sys::lifeline;
@@ -234,14 +235,14 @@ where
     R: Outcome,
 {
     current::sweep();
-    let Process { target, argument, name, daemon, worker, hidden, method, forced, identity } =
-        process;
+    let Process { target, argument, name, daemon, worker, hidden, alone, .. } = process;
+    let Process { method, forced, identity, .. } = process;
     let failed = |source| StartError::Io { name: name.clone(), source };
     let mut state = state::lock();
     if !state.initialised {
         return Err(StartError::NotInitialised);
     }
-    if state.life.as_ref().is_some_and(|life| life.childless) {
+    if !hidden && state.life.as_ref().is_some_and(|life| life.childless) {
         return Err(StartError::DaemonChild { name });
     }
     let method = method.unwrap_or_else(|| *state.method.get_or_insert_default());
@@ -253,6 +254,8 @@ where
         method,
         parent: state.origin().map_err(failed)?,
         authkey: state.authkey().map_err(failed)?,
+        // Where it cannot be had, only named memory misses it, and says so.
+        family: if alone { None } else { state.family().ok().cloned() },
     };
     let arguments = state.arguments.clone();
     drop(state);
@@ -324,6 +327,7 @@ fn fork(
         }
     }
     given.push(life.parent.lifeline.share());
+    given.extend(life.family.as_ref().map(Register::descriptor));
     // What is buffered would be written by both.
     let _ = io::stdout().flush();
     let server = forkserver::hold();
@@ -693,6 +697,7 @@ mod tests {
                 method: StartMethod::Spawn,
                 parent: state.origin().unwrap(),
                 authkey: Vec::new(),
+                family: None,
             };
             let task = Task { life, trampoline: 0, target: 0 };
             let order = Order { build: build.of_another(), task, arguments: Vec::new() };

@@ -8,6 +8,8 @@
 //! | [`descriptor`] | descriptors of this crate, shut in a forked child that was not given them |
 //! | [`socket`] | socket pairs that carry bytes and descriptors, `poll` |
 //! | [`memory`] | memory that has no name and that several processes map |
+//! | [`named`] | memory in /dev/shm: how it gets a name and loses it |
+//! | [`lock`] | locks on bytes of an open file, which end with its last descriptor |
 //! | [`futex`] | sleep until a word in shared memory changes |
 //! | `before_main` | lets tests start processes |
 //! | [`signal`] | signals and their names |
@@ -23,7 +25,9 @@ pub(crate) mod descriptor;
 pub(crate) mod entry;
 pub(crate) mod futex;
 pub(crate) mod lifeline;
+pub(crate) mod lock;
 pub(crate) mod memory;
+pub(crate) mod named;
 pub(crate) mod process;
 pub(crate) mod signal;
 pub(crate) mod socket;
