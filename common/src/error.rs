@@ -3,6 +3,7 @@
 use crate::connection::{RecvError, RecvIntoError, SendError};
 use crate::pool::{MapError, PoolError, TaskError};
 use crate::process::{JoinError, StartError, StartMethodAlreadySet, StillRunning};
+use crate::shared_memory::{ListError, OutOfBounds, SharedMemoryError};
 use std::fmt;
 use std::io;
 
@@ -36,6 +37,15 @@ pub enum Error {
     /// No message was received into a buffer.
     #[error(transparent)]
     RecvInto(#[from] RecvIntoError),
+    /// Shared memory could not be created, opened or unlinked.
+    #[error(transparent)]
+    SharedMemory(#[from] SharedMemoryError),
+    /// An access beyond a block of shared memory.
+    #[error(transparent)]
+    OutOfBounds(#[from] OutOfBounds),
+    /// A shareable list or an item of it could not be used.
+    #[error(transparent)]
+    List(#[from] ListError),
     /// A pool could not do its work.
     #[error(transparent)]
     Pool(#[from] PoolError),

@@ -8,6 +8,7 @@
 //! | [`connection`] | two ends of a pipe that carry typed messages | `Pipe` |
 //! | [`cpu`] | how many processors there are, and which a process may use | `cpu_count` |
 //! | [`sync`] | wait for what another process does | `Event` |
+//! | [`shared_memory`] | memory with a name, which Python programs find too | `shared_memory` |
 //! | [`pool`] | a fixed number of processes that share out the calls | `Pool` |
 //! | [`log`] | a log with a stopwatch | the course's `Log` |
 //! | [`codec`] | what a message looks like, and its limits | `pickle` |
@@ -38,6 +39,8 @@
 //! | call one function for many inputs, on all cores | [`Pool`] |
 //! | let two processes talk | [`pipe()`] |
 //! | let many processes wait for one moment | [`sync::Event`] |
+//! | let several processes see the same numbers, by a name | [`SharedMemory`] |
+//! | the same for a few values of several kinds | [`ShareableList`] |
 
 #[cfg(not(target_os = "linux"))]
 compile_error!(
@@ -51,6 +54,8 @@ pub mod connection;
 pub mod cpu;
 pub mod sync;
 
+pub mod shared_memory;
+
 pub mod pool;
 
 pub mod codec;
@@ -61,6 +66,7 @@ mod shared;
 mod sys;
 mod timer;
 
+pub use self::shared_memory::{ShareableList, ShareableValue, SharedMemory};
 pub use connection::{Connection, Receiver, Sender, one_way_pipe, pipe};
 pub use error::{Error, Result};
 pub use log::Log;

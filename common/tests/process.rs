@@ -184,8 +184,9 @@ fn child_holds_only_given() -> Outcome {
     let _many: Vec<_> = (0..20).map(|_| pipe::<(), ()>()).collect::<Result<_, _>>()?;
     let (ours, theirs) = pipe::<(), usize>()?;
     let child = Process::new(child, theirs).start()?;
-    // Three streams, the socket to the parent, the connection, and the folder that is being read.
-    assert_eq!(ours.recv()?, 6);
+    // Three streams, the lifeline of the parent, the register of the family, the connection, and the
+    // folder that is being read.
+    assert_eq!(ours.recv()?, 7);
     child.join()?;
     Ok(())
 }

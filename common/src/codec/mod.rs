@@ -165,7 +165,9 @@ pub(crate) fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Message, Encode
     let message = UnderWay::begin(List::Leave(Leaving::default()));
     let bytes = encode_with(value)?;
     match message.list() {
-        List::Leave(Leaving { descriptors, slots, .. }) => Ok(Message { bytes, descriptors, slots }),
+        List::Leave(Leaving { descriptors, slots, .. }) => {
+            Ok(Message { bytes, descriptors, slots })
+        }
         _ => Err(EncodeError("a value of its own message took the list of handles".into())),
     }
 }

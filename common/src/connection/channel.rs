@@ -227,7 +227,7 @@ impl Channel {
         let mut descriptors = Vec::new();
         let result = self.read_length(&mut descriptors, MAX_BYTES).and_then(|len| {
             if let Some(buffer) = buffer.get_mut(..len) {
-                self.fill_all(buffer, &mut descriptors)?;
+                self.fill_all(buffer, more(&mut descriptors))?;
                 return Ok(Ok(len));
             }
             let mut frame = Frame { bytes: Vec::new(), descriptors };
@@ -266,7 +266,7 @@ impl Channel {
         limit: usize,
     ) -> Result<usize, RecvError> {
         let mut short = [0; 4];
-        match self.fill(&mut short, descriptors)? {
+        match self.fill(&mut short, Some(descriptors))? {
             0 => return Err(RecvError::Eof),
             4 => {}
             _ => return Err(RecvError::Truncated),
@@ -274,7 +274,7 @@ impl Channel {
         let len = match i32::from_be_bytes(short) {
             -1 => {
                 let mut long = [0; 8];
-                self.fill_all(&mut long, descriptors)?;
+                self.fill_all(&mut long, more(descriptors))?;
                 match u64::from_be_bytes(long) {
                     len if len > SHORT as u64 => len,
                     _ => return Err(RecvError::BadLength),
@@ -294,7 +294,7 @@ impl Channel {
                 bytes.reserve_exact((len - bytes.len()).min(bytes.len().max(STEP)));
             }
             let left = len - bytes.len();
-            match socket::receive_more(self.as_fd(), bytes, left, &mut frame.descriptors) {
+            match socket::receive_more(self.as_fd(), bytes, left, more(&mut frame.descriptors)) {
                 Ok(0) => return Err(RecvError::Truncated),
                 Ok(_) => {}
                 Err(error) => return Err(refused(error)),
@@ -304,10 +304,15 @@ impl Channel {
     }
 
     /// Reads until `buffer` is full or the end comes; how many bytes it read.
-    fn fill(&self, buffer: &mut [u8], descriptors: &mut Vec<OwnedFd>) -> Result<usize, RecvError> {
+    fn fill(
+        &self,
+        buffer: &mut [u8],
+        mut descriptors: Option<&mut Vec<OwnedFd>>,
+    ) -> Result<usize, RecvError> {
         let mut filled = 0;
         while filled < buffer.len() {
-            match socket::receive(self.as_fd(), &mut buffer[filled..], descriptors) {
+            let rest = &mut buffer[filled..];
+            match socket::receive(self.as_fd(), rest, descriptors.as_deref_mut()) {
                 Ok(0) => break,
                 Ok(read) => filled += read,
                 Err(error) => match refused(error) {
@@ -319,12 +324,23 @@ impl Channel {
         Ok(filled)
     }
 
-    fn fill_all(&self, buffer: &mut [u8], descriptors: &mut Vec<OwnedFd>) -> Result<(), RecvError> {
+    fn fill_all(
+        &self,
+        buffer: &mut [u8],
+        descriptors: Option<&mut Vec<OwnedFd>>,
+    ) -> Result<(), RecvError> {
         if self.fill(buffer, descriptors)? < buffer.len() {
             return Err(RecvError::Truncated);
         }
         Ok(())
     }
+}
+
+/// Where further descriptors of a message go, if there can be any: those that did not fit on its
+/// length ride on the bytes behind it.
+fn more(descriptors: &mut Vec<OwnedFd>) -> Option<&mut Vec<OwnedFd>> {
+    let full = !descriptors.is_empty() && descriptors.len().is_multiple_of(MAX_DESCRIPTORS);
+    full.then_some(descriptors)
 }
 
 /// What a failed read means.
@@ -365,7 +381,7 @@ mod tests {
         let (left, right) = Channel::pair().unwrap();
         left.send(&message(b"hello", 0)).unwrap();
         let mut buffer = [0; 16];
-        let read = socket::receive(right.as_fd(), &mut buffer, &mut Vec::new()).unwrap();
+        let read = socket::receive(right.as_fd(), &mut buffer, None).unwrap();
         assert_eq!(&buffer[..read], b"\0\0\0\x05hello");
     }
 

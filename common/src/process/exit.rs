@@ -5,6 +5,7 @@
 //! 2. Daemons are asked to end (SIGTERM) and, after a second, ended (SIGKILL).
 //! 3. The other children are waited for; after three seconds a line on standard error says for whom.
 //! 4. Finalizers below 0 run.
+//! 5. It leaves its family, whose last member's end is the tracker's (`family.rs`).
 //!
 //! A process that is killed, aborts or calls `_exit` does none of this; its daemons die all the same,
 //! because the kernel ends them with it.
@@ -161,6 +162,7 @@ pub(super) fn finish() {
     }
     super::forkserver::stop();
     finalize(i32::MIN);
+    super::family::leave();
 }
 
 /// Ends the daemons among `children` and waits for the others.

@@ -27,6 +27,7 @@ use crate::codec::{self, MAX_BYTES};
 use crate::connection::channel::Channel;
 use crate::connection::{Handle, SendError};
 use crate::shared::Region;
+use crate::shared::register::Register;
 use crate::sys::entry::{self, Distance};
 use crate::sys::process::{self, Side, Surroundings};
 use crate::sys::signal::{self, Signal};
@@ -286,7 +287,7 @@ fn main(setup: Setup) {
     let Setup { channel, page, hooks, on_error } = setup;
     let channel = Channel::over(channel.share());
     // Ctrl-C is for the program; it ends its server.
-    let before = signal::ignore(Signal::INT);
+    let before = signal::silence(Signal::INT);
     let ready = preload(&hooks, on_error);
     let failed = ready.is_err();
     let Ok(ready) = codec::encode(&Ready(ready)) else { return };
@@ -303,8 +304,9 @@ fn main(setup: Setup) {
         let held = (hold(), exit::hold());
         match process::clone_sibling(pid) {
             Ok(Side::Child) => {
-                let given =
-                    [commission.task.life.parent.lifeline.share(), commission.channel.share()];
+                let life = &commission.task.life;
+                let mut given = vec![life.parent.lifeline.share(), commission.channel.share()];
+                given.extend(life.family.as_ref().map(Register::descriptor));
                 held.1.begin(&given);
                 held.0.forget();
                 if let Ok(before) = &before {

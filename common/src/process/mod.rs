@@ -5,9 +5,9 @@
 //! argument over a socket that the parent gave it, calls it, and leaves. It never returns to the
 //! child's `main`. Three [`StartMethod`]s do the same in three ways.
 //!
-//! A child holds the standard streams, what its argument brings, and what tells it that its parent
-//! lives; no other descriptor, whatever the parent has open. (A forked child keeps what the program
-//! has opened by other means than this crate.)
+//! A child holds the standard streams, what its argument brings, what tells it that its parent lives,
+//! and the sign that it belongs to this program; no other descriptor, whatever the parent has open. (A
+//! forked child keeps what the program has opened by other means than this crate.)
 //!
 //! # The end of main
 //!
@@ -20,10 +20,12 @@
 //! | [`Process::start`], [`init`], what travels | `start.rs` |
 //! | the helper behind [`StartMethod::ForkServer`] | `forkserver.rs` |
 //! | the end | `exit.rs` |
+//! | who belongs to a program, and when its last process has ended | `family.rs` |
 
 mod child;
 mod current;
 mod exit;
+pub(crate) mod family;
 mod forkserver;
 mod method;
 mod outcome;
@@ -91,6 +93,8 @@ pub struct Process<A, R> {
     worker: bool,
     /// It is nobody's child to see or wait for.
     hidden: bool,
+    /// It belongs to no family, and nothing ends it with this process.
+    alone: bool,
     method: Option<StartMethod>,
     forced: bool,
     identity: Vec<u64>,
@@ -113,6 +117,7 @@ impl<A: Serialize + DeserializeOwned, R: Outcome> Process<A, R> {
             daemon,
             worker: false,
             hidden: false,
+            alone: false,
             method: None,
             forced: false,
             identity,
@@ -141,10 +146,16 @@ impl<A: Serialize + DeserializeOwned, R: Outcome> Process<A, R> {
             daemon: true,
             worker: true,
             hidden: true,
+            alone: false,
             method: Some(StartMethod::Spawn),
             forced: false,
             identity: Vec::new(),
         }
+    }
+
+    /// A helper that outlives this process and its family.
+    pub(crate) fn helper_alone(name: &str, target: fn(A) -> R, argument: A) -> Self {
+        Self { daemon: false, alone: true, ..Self::helper(name, target, argument) }
     }
 
     /// Names it.

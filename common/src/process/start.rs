@@ -22,6 +22,7 @@ use super::{Process, current, exit, forkserver};
 use crate::codec::{self, EncodeError, Given, MAX_BYTES, Message};
 use crate::connection::channel::{Channel, Frame};
 use crate::connection::{Handle, RecvError, SendError};
+use crate::shared::register::Register;
 use crate::sys::entry::{self, Build, Distance};
 use crate::sys::lifeline;
 use crate::sys::process::{self, Side};
@@ -232,14 +233,14 @@ where
     R: Outcome,
 {
     current::sweep();
-    let Process { target, argument, name, daemon, worker, hidden, method, forced, identity } =
-        process;
+    let Process { target, argument, name, daemon, worker, hidden, alone, .. } = process;
+    let Process { method, forced, identity, .. } = process;
     let failed = |source| StartError::Io { name: name.clone(), source };
     let mut state = state::lock();
     if !state.initialised {
         return Err(StartError::NotInitialised);
     }
-    if state.life.as_ref().is_some_and(|life| life.childless) {
+    if !hidden && state.life.as_ref().is_some_and(|life| life.childless) {
         return Err(StartError::DaemonChild { name });
     }
     let method = method.unwrap_or_else(|| *state.method.get_or_insert_default());
@@ -251,6 +252,8 @@ where
         method,
         parent: state.origin().map_err(failed)?,
         authkey: state.authkey().map_err(failed)?,
+        // Where it cannot be had, only named memory misses it, and says so.
+        family: if alone { None } else { state.family().ok().cloned() },
     };
     let arguments = state.arguments.clone();
     drop(state);
@@ -323,6 +326,7 @@ fn fork(
     }
     let Given { mut descriptors, slots } = given;
     descriptors.push(life.parent.lifeline.share());
+    descriptors.extend(life.family.as_ref().map(Register::descriptor));
     // What is buffered would be written by both.
     let _ = io::stdout().flush();
     let server = forkserver::hold();
@@ -518,38 +522,12 @@ pub fn init() {
     }
 }
 
-/// Lets functions under `#[test]` start processes: to be written once, at the top of a file of tests
-/// (or of `src/lib.rs`, under `#[cfg(test)]`).
-///
-/// Cargo's test harness has a `main` of its own, which knows nothing of [`init`](crate::init) and
-/// would run all tests again in each child. This has the loader call it before that `main`.
-///
-/// ```no_run
-/// common::init_in_tests!();
-///
-/// #[test]
-/// fn a_child_counts() {
-///     let child = common::Process::new(|number: i32| number + 1, 1).start().unwrap();
-///     assert_eq!(child.join().unwrap().code(), Some(2));
-/// }
-/// ```
-///
-/// The harness runs tests in threads, so [`StartMethod::Fork`] is refused in them.
-#[macro_export]
-macro_rules! init_in_tests {
-    () => {
-        #[used]
-        #[unsafe(link_section = ".init_array")]
-        static COMMON_INIT: extern "C" fn() = $crate::process::init_before_main;
-    };
-}
-
 /// What [`init_in_tests!`] has the loader call.
 #[doc(hidden)]
 pub extern "C" fn init_before_main() {
     if is_marked() {
         // As Rust does before every main; a child does not come as far.
-        let _ = signal::ignore(Signal::PIPE);
+        let _ = signal::silence(Signal::PIPE);
     }
     init();
 }
@@ -720,6 +698,7 @@ mod tests {
                 method: StartMethod::Spawn,
                 parent: state.origin().unwrap(),
                 authkey: Vec::new(),
+                family: None,
             };
             let task = Task { life, trampoline: 0, target: 0 };
             let order = Order { build: build.of_another(), task, arguments: Vec::new() };

@@ -4,8 +4,10 @@
 //! answers in it.
 
 use super::child::Child;
+use super::family;
 use super::method::StartMethod;
 use crate::connection::Handle;
+use crate::shared::register::Register;
 use crate::sys::descriptor::Descriptor;
 use crate::sys::{lifeline, process};
 use serde::{Deserialize, Serialize};
@@ -28,6 +30,8 @@ pub(super) struct Life {
     pub(super) method: StartMethod,
     pub(super) parent: Origin,
     pub(super) authkey: Vec<u8>,
+    /// That of its family; a helper that belongs to none has none.
+    pub(super) family: Option<Register>,
 }
 
 /// Who starts a process.
@@ -56,6 +60,10 @@ pub(super) struct State {
     pub(super) authkey: Option<Vec<u8>>,
     /// The arguments of the program, where they are not those of this process.
     pub(super) arguments: Option<Vec<OsString>>,
+    /// The register of its family, once there is one.
+    pub(super) family: Option<Register>,
+    /// The tracker, if this process has started it.
+    pub(super) tracker: Option<Child>,
 }
 
 static STATE: Mutex<State> = Mutex::new(State {
@@ -68,6 +76,8 @@ static STATE: Mutex<State> = Mutex::new(State {
     method: None,
     authkey: None,
     arguments: None,
+    family: None,
+    tracker: None,
 });
 
 pub(super) fn lock() -> MutexGuard<'static, State> {
@@ -76,7 +86,7 @@ pub(super) fn lock() -> MutexGuard<'static, State> {
 
 impl State {
     /// In a child: what it knows from now on.
-    pub(super) fn begin(&mut self, life: Life) {
+    pub(super) fn begin(&mut self, mut life: Life) {
         *self = Self {
             pid: process::getpid().as_raw(),
             initialised: true,
@@ -87,6 +97,8 @@ impl State {
             method: Some(life.method),
             authkey: Some(life.authkey.clone()),
             arguments: self.arguments.take(),
+            family: life.family.take(),
+            tracker: None,
             life: Some(life),
         };
     }
@@ -115,6 +127,14 @@ impl State {
             }
         };
         Ok(Origin { name: self.name().to_string(), pid: std::process::id(), lifeline })
+    }
+
+    /// The register of its family; made when it is first asked for.
+    pub(super) fn family(&mut self) -> io::Result<&mut Register> {
+        if self.family.is_none() {
+            self.family = Some(family::found()?);
+        }
+        self.family.as_mut().ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
     /// The authentication key; made when it is first asked for.

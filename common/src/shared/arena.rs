@@ -21,7 +21,6 @@ use crate::sys::descriptor::{self, Descriptor};
 use crate::sys::memory::{self, Mapping};
 use crate::sys::robust::Record;
 use crate::sys::thread;
-use bytemuck::Pod;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::collections::HashMap;
 use std::io;
@@ -74,7 +73,10 @@ fn known() -> MutexGuard<'static, Vec<Weak<Arena>>> {
 }
 
 /// Both lists, held while this process forks.
-pub(crate) struct Held(#[expect(dead_code, reason = "held, not used")] (MutexGuard<'static, Yard>, MutexGuard<'static, Vec<Weak<Arena>>>));
+pub(crate) struct Held(
+    #[expect(dead_code, reason = "held, not used")]
+    (MutexGuard<'static, Yard>, MutexGuard<'static, Vec<Weak<Arena>>>),
+);
 
 pub(crate) fn hold() -> Held {
     Held((YARD.lock().unwrap_or_else(PoisonError::into_inner), known()))
@@ -216,9 +218,12 @@ impl Slot {
     /// The slot at `offset` of an arena that has arrived, whose count has travelled with it.
     fn arrived(arena: Arc<Arena>, offset: u64, kind: u32) -> Result<Self, &'static str> {
         let inside = |offset: &usize| {
-            offset.is_multiple_of(ALIGN) && *offset >= ALIGN && offset + HEADER <= arena.mapping.len()
+            offset.is_multiple_of(ALIGN)
+                && *offset >= ALIGN
+                && offset + HEADER <= arena.mapping.len()
         };
-        let offset = usize::try_from(offset).ok().filter(inside).ok_or("it lies outside its arena")?;
+        let offset =
+            usize::try_from(offset).ok().filter(inside).ok_or("it lies outside its arena")?;
         if arena.word(offset + 4).load(Ordering::Relaxed) != kind {
             return Err("it is of another type");
         }
@@ -245,35 +250,15 @@ impl Slot {
         self.arena.word(self.offset + HEADER + offset)
     }
 
-    /// The 64-bit word at `offset` of the content.
-    #[inline]
-    pub(crate) fn word64(&self, offset: usize) -> &AtomicU64 {
-        assert!(offset + 8 <= self.len);
-        self.arena.word64(self.offset + HEADER + offset)
-    }
-
     /// The record at `offset` of the content.
     #[inline]
     pub(crate) fn record(&self, offset: usize) -> Record<'_> {
         assert!(offset.is_multiple_of(8) && offset + crate::sys::robust::BYTES <= self.len);
+        // SAFETY: inside the content, as just checked.
+        let start = unsafe { self.content().add(offset) };
         // SAFETY: in range and aligned; the arena does not move, and is mapped while `self` lives, which
         // outlives every guard of the word.
-        unsafe { Record::at(self.content().add(offset)) }
-    }
-
-    /// `count` values from `offset` of the content on.
-    ///
-    /// # Safety
-    ///
-    /// While the pointer is used as a reference, nobody else, in any process, uses these bytes: a lock
-    /// that goes with them is held.
-    pub(crate) unsafe fn values<T: Pod>(&self, offset: usize, count: usize) -> NonNull<[T]> {
-        let end = count.checked_mul(size_of::<T>()).and_then(|bytes| bytes.checked_add(offset));
-        assert!(end.is_some_and(|end| end <= self.len));
-        // SAFETY: inside the content, as just checked.
-        let first = unsafe { self.content().add(offset) }.cast::<T>();
-        assert!(first.is_aligned(), "the alignment of a shared type is at most 16");
-        NonNull::slice_from_raw_parts(first, count)
+        unsafe { Record::at(start) }
     }
 
     /// One handle more: for a message that takes it to somebody.
@@ -307,14 +292,19 @@ pub(crate) fn serialize<S: Serializer>(slot: &Arc<Slot>, serializer: S) -> Resul
     (place, slot.offset as u64).serialize(serializer)
 }
 
-/// Deserialises a slot of this kind: to be called from a handle's `Deserialize`.
+/// Deserialises a slot of this kind with at least so many bytes: to be called from a handle's `Deserialize`.
 pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
     kind: u32,
+    least: usize,
     deserializer: D,
 ) -> Result<Arc<Slot>, D::Error> {
     let (place, offset) = <(u64, u64)>::deserialize(deserializer)?;
     let arena = codec::take_arena::<D::Error>(place, Arena::arrived)?;
-    Slot::arrived(arena, offset, kind).map(Arc::new).map_err(de::Error::custom)
+    let slot = Slot::arrived(arena, offset, kind).map_err(de::Error::custom)?;
+    if slot.len() < least {
+        return Err(de::Error::custom("it is smaller than what it says that it is"));
+    }
+    Ok(Arc::new(slot))
 }
 
 #[cfg(test)]
@@ -345,7 +335,7 @@ mod tests {
     #[test]
     fn a_large_slot_has_an_arena_to_itself() {
         let slot = Slot::new(7, 5 << 20).unwrap();
-        slot.word64((5 << 20) - 8).store(1, Ordering::Relaxed);
+        slot.word((5 << 20) - 4).store(1, Ordering::Relaxed);
         assert_eq!(slot.offset, ALIGN);
     }
 }

@@ -6,9 +6,13 @@
 //! A [`Region`] is anonymous shared memory and its descriptor. Others may write to it at any time,
 //! so it gives no reference to plain data: words are atomics, bytes are copied in and out. Every
 //! offset is checked, because it may have been read from another process.
+//!
+//! [`named`] is memory that has a name besides, and [`register`] knows which names a program has given.
 #![expect(unsafe_code, reason = "this is where shared bytes become typed")]
 
 pub(crate) mod arena;
+pub(crate) mod named;
+pub(crate) mod register;
 
 use crate::codec;
 use crate::sys::descriptor::Descriptor;

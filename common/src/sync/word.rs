@@ -41,10 +41,6 @@ impl Deadline {
     pub(crate) fn is_never(self) -> bool {
         self.0.is_none()
     }
-
-    pub(crate) fn has_passed(self) -> bool {
-        self.0.is_some_and(|deadline| Instant::now() >= deadline)
-    }
 }
 
 /// Sleeps while `word` holds `expected`, for a slice at most; false when the time is up.

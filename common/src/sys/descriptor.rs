@@ -23,7 +23,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 const NOWHERE: RawFd = RawFd::MAX;
 
 /// How many standard streams there are; they have the lowest numbers.
-const STREAMS: RawFd = 3;
+pub(super) const STREAMS: RawFd = 3;
 
 /// How many forks lie between the first process and this one.
 static GENERATION: AtomicU32 = AtomicU32::new(0);

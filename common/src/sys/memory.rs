@@ -35,8 +35,8 @@ pub(crate) fn anonymous(label: &str, len: usize) -> io::Result<OwnedFd> {
     Ok(memory)
 }
 
-/// A new file in `folder` that never has a name.
-fn unlinked(folder: &str) -> io::Result<OwnedFd> {
+/// A new file in `folder` that has no name.
+pub(super) fn unlinked(folder: &str) -> io::Result<OwnedFd> {
     let flags = OFlag::O_TMPFILE | OFlag::O_RDWR | OFlag::O_CLOEXEC;
     retry(|| nix::fcntl::open(folder, flags, Mode::S_IRUSR | Mode::S_IWUSR))
 }

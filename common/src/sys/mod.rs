@@ -10,7 +10,10 @@
 //! | [`memory`] | memory that has no name and that several processes map |
 //! | [`thread`] | which thread this is, and on which core it runs |
 //! | [`robust`] | words that the kernel marks when the thread that holds them dies |
+//! | [`named`] | memory in /dev/shm: how it gets a name and loses it |
+//! | [`lock`] | locks on bytes of an open file, which end with its last descriptor |
 //! | [`futex`] | sleep until a word in shared memory changes |
+//! | `before_main` | lets tests start processes |
 //! | [`signal`] | signals and their names |
 //! | [`cpu`] | processors, and on which of them a process runs |
 //!
@@ -18,12 +21,15 @@
 //! interrupted call, and reports [`std::io::Error`].
 #![expect(unsafe_code, reason = "this is where the system calls are")]
 
+mod before_main;
 pub(crate) mod cpu;
 pub(crate) mod descriptor;
 pub(crate) mod entry;
 pub(crate) mod futex;
 pub(crate) mod lifeline;
+pub(crate) mod lock;
 pub(crate) mod memory;
+pub(crate) mod named;
 pub(crate) mod process;
 pub(crate) mod robust;
 pub(crate) mod signal;

@@ -20,10 +20,11 @@
 //! # System calls
 //!
 //! `posix_spawn(3)` of `/proc/self/exe`, `fork(2)`, `clone(2)` (`CLONE_PARENT`), `pidfd_open(2)`,
-//! `waitid(2)`, `kill(2)`, `pidfd_send_signal(2)`, `close_range(2)`, `_exit(2)`, `atexit(3)`, `prctl(2)` (`PR_SET_NAME`,
-//! `PR_GET_TID_ADDRESS`), `get_robust_list(2)`, `set_robust_list(2)`, `getrandom(2)`.
+//! `waitid(2)`, `kill(2)`, `pidfd_send_signal(2)`, `close_range(2)`, `_exit(2)`, `atexit(3)`,
+//! `setpgid(2)`, `dup2(2)`, `prctl(2)` (`PR_SET_NAME`, `PR_GET_TID_ADDRESS`), `get_robust_list(2)`,
+//! `set_robust_list(2)`, `getrandom(2)`.
 
-use super::{checked, retry};
+use super::{checked, retry, signal};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::sys::signal::SigSet;
@@ -401,6 +402,22 @@ pub(crate) fn set_name(name: &str) {
         // A name is a courtesy: where it cannot be set, nothing is lost.
         let _ = nix::sys::prctl::set_name(&name);
     }
+}
+
+/// Lets go of what ties this process to the program that has started it: the signals by which a
+/// program is ended from outside, the process group to which they are sent, and standard input and
+/// output, at whose other end somebody may wait for the program's end.
+pub(crate) fn stand_aside() -> io::Result<()> {
+    // The last one is for whoever writes to a terminal that belongs to another group.
+    let of_a_program = [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT, libc::SIGTTOU];
+    for number in of_a_program {
+        signal::silence(signal::Signal::from_kernel(number))?;
+    }
+    let nowhere = std::fs::File::options().read(true).write(true).open("/dev/null")?;
+    nix::unistd::dup2_stdin(&nowhere)?;
+    nix::unistd::dup2_stdout(&nowhere)?;
+    let own = nix::unistd::Pid::from_raw(0);
+    Ok(nix::unistd::setpgid(own, own)?)
 }
 
 /// Random bytes that nobody can guess.

@@ -198,7 +198,8 @@ fn find() -> *mut Head {
 fn registered() -> Option<*mut Head> {
     let (mut head, mut len) = (ptr::null_mut::<Head>(), 0usize);
     // SAFETY: the kernel writes an address and a length to the places given; 0 is this thread.
-    let result = unsafe { libc::syscall(libc::SYS_get_robust_list, 0, &raw mut head, &raw mut len) };
+    let result =
+        unsafe { libc::syscall(libc::SYS_get_robust_list, 0, &raw mut head, &raw mut len) };
     (result == 0 && !head.is_null()).then_some(head)
 }
 
@@ -222,7 +223,9 @@ mod tests {
         // SAFETY: as above.
         unsafe { libc::pthread_mutexattr_init(&raw mut attributes) };
         // SAFETY: the attribute is made.
-        unsafe { libc::pthread_mutexattr_setrobust(&raw mut attributes, libc::PTHREAD_MUTEX_ROBUST) };
+        unsafe {
+            libc::pthread_mutexattr_setrobust(&raw mut attributes, libc::PTHREAD_MUTEX_ROBUST)
+        };
         // SAFETY: the attribute is made; nobody uses the mutex yet.
         unsafe { libc::pthread_mutex_init(mutex.get(), &raw const attributes) };
         mutex
@@ -249,10 +252,12 @@ mod tests {
         let mutexes = [mutex(), mutex()];
         std::thread::scope(|scope| {
             let mutexes = mutexes.each_ref().map(|mutex| mutex.get() as usize);
-            let records = [record(a), record(b), record(c), record(d)].map(|r| r.start.as_ptr() as usize);
+            let records =
+                [record(a), record(b), record(c), record(d)].map(|r| r.start.as_ptr() as usize);
             let holder = scope.spawn(move || {
                 // SAFETY: the memory outlives the scope.
-                let [a, b, c, d] = records.map(|at| unsafe { Record::at(NonNull::new(at as *mut u8).unwrap()) });
+                let [a, b, c, d] =
+                    records.map(|at| unsafe { Record::at(NonNull::new(at as *mut u8).unwrap()) });
                 let [first, second] = mutexes.map(|at| at as *mut libc::pthread_mutex_t);
                 // Ours and the C library's, taken and given back in no order.
                 take(a);
@@ -274,7 +279,8 @@ mod tests {
         let words = memories.each_mut().map(|memory| record(memory).word().load(Ordering::SeqCst));
         assert_eq!(words, [DIED, 0, DIED, 0]);
         // SAFETY: the mutexes were made.
-        let [first, second] = mutexes.map(|mutex| unsafe { libc::pthread_mutex_trylock(mutex.get()) });
+        let [first, second] =
+            mutexes.map(|mutex| unsafe { libc::pthread_mutex_trylock(mutex.get()) });
         assert_eq!((first, second), (0, libc::EOWNERDEAD));
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! # System calls
 //!
-//! `sigaction(2)`, to ignore one and to stop ignoring it; `pthread_sigmask(3)`, to let all come.
+//! `sigaction(2)`, to have nothing happen at one, and to put that back; `pthread_sigmask(3)`, to let all come.
 
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal as Known, sigaction};
 use std::fmt;
@@ -108,8 +108,8 @@ impl FromStr for Signal {
 /// What a process does about a signal, to be put back later.
 pub(crate) struct Before(Known, SigAction);
 
-/// Ignores `signal`; what was done about it before.
-pub(crate) fn ignore(signal: Signal) -> io::Result<Before> {
+/// Has nothing happen at `signal`; what was done about it before.
+pub(crate) fn silence(signal: Signal) -> io::Result<Before> {
     let known = Known::try_from(signal.0)?;
     let action = SigAction::new(SigHandler::SigIgn, SaFlags::empty(), SigSet::empty());
     // SAFETY: no handler is installed, so no code can run in one.

@@ -15,8 +15,9 @@ use nix::sys::socket::{
     AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, sendmsg, socketpair,
 };
 use std::io::{self, IoSlice};
-use std::mem;
+use std::mem::{self, MaybeUninit};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::slice;
 use std::time::{Duration, Instant};
 
 /// How many descriptors the kernel takes in one message (`SCM_MAX_FD`).
@@ -52,6 +53,7 @@ const CONTROL: usize = HEADER + (MAX_DESCRIPTORS * 4).next_multiple_of(8);
 const HEADER: usize = size_of::<libc::cmsghdr>();
 
 /// Reads into `buffer`, adds arrived descriptors to `descriptors`, and says how many bytes came.
+/// Without `descriptors` the call is cheaper, and the kernel closes what comes.
 ///
 /// 0 is the end: the other side is closed.
 ///
@@ -61,7 +63,7 @@ const HEADER: usize = size_of::<libc::cmsghdr>();
 pub(crate) fn receive(
     socket: BorrowedFd<'_>,
     buffer: &mut [u8],
-    descriptors: &mut Vec<OwnedFd>,
+    descriptors: Option<&mut Vec<OwnedFd>>,
 ) -> io::Result<usize> {
     receive_raw(socket, buffer.as_mut_ptr(), buffer.len(), descriptors)
 }
@@ -71,16 +73,18 @@ fn receive_raw(
     socket: BorrowedFd<'_>,
     start: *mut u8,
     len: usize,
-    descriptors: &mut Vec<OwnedFd>,
+    descriptors: Option<&mut Vec<OwnedFd>>,
 ) -> io::Result<usize> {
-    let mut control = Control([0; CONTROL]);
+    let mut control = MaybeUninit::<Control>::uninit();
     let mut part = libc::iovec { iov_base: start.cast(), iov_len: len };
     // SAFETY: all fields of the record may be zero.
     let mut message: libc::msghdr = unsafe { mem::zeroed() };
     message.msg_iov = &raw mut part;
     message.msg_iovlen = 1;
-    message.msg_control = control.0.as_mut_ptr().cast();
-    message.msg_controllen = CONTROL as _;
+    if descriptors.is_some() {
+        message.msg_control = control.as_mut_ptr().cast();
+        message.msg_controllen = CONTROL as _;
+    }
     let read = retry(|| {
         // SAFETY: the record points at a buffer and a control area that live through the call.
         let result =
@@ -89,9 +93,13 @@ fn receive_raw(
     })?;
     #[allow(clippy::unnecessary_cast, reason = "the field's type differs between C libraries")]
     let used = (message.msg_controllen as usize).min(CONTROL);
-    own_descriptors(&control.0[..used], descriptors);
-    if message.msg_flags & libc::MSG_CTRUNC != 0 {
-        return Err(Errno::EMFILE.into());
+    // SAFETY: the kernel has written as many bytes as it says.
+    let control = unsafe { slice::from_raw_parts(control.as_ptr().cast::<u8>(), used) };
+    if let Some(descriptors) = descriptors {
+        own_descriptors(control, descriptors);
+        if message.msg_flags & libc::MSG_CTRUNC != 0 {
+            return Err(Errno::EMFILE.into());
+        }
     }
     Ok(read as usize)
 }
@@ -101,7 +109,7 @@ pub(crate) fn receive_more(
     socket: BorrowedFd<'_>,
     buffer: &mut Vec<u8>,
     most: usize,
-    descriptors: &mut Vec<OwnedFd>,
+    descriptors: Option<&mut Vec<OwnedFd>>,
 ) -> io::Result<usize> {
     let room = buffer.spare_capacity_mut();
     let most = most.min(room.len());
@@ -224,11 +232,11 @@ mod tests {
         assert_eq!(send(left.as_fd(), &parts, &[sent.as_raw_fd()]).unwrap(), 5);
         drop(sent);
         let (mut buffer, mut descriptors) = ([0; 16], Vec::new());
-        assert_eq!(receive(right.as_fd(), &mut buffer, &mut descriptors).unwrap(), 5);
+        assert_eq!(receive(right.as_fd(), &mut buffer, Some(&mut descriptors)).unwrap(), 5);
         assert_eq!(&buffer[..5], b"hello");
         // What arrived is the other end of what was kept.
         send(descriptors[0].as_fd(), &[IoSlice::new(b"x")], &[]).unwrap();
-        assert_eq!(receive(kept.as_fd(), &mut buffer, &mut Vec::new()).unwrap(), 1);
+        assert_eq!(receive(kept.as_fd(), &mut buffer, None).unwrap(), 1);
     }
 
     #[test]
@@ -237,7 +245,7 @@ mod tests {
         let numbers = [left.as_raw_fd(); MAX_DESCRIPTORS];
         send(left.as_fd(), &[IoSlice::new(b"x")], &numbers).unwrap();
         let mut descriptors = Vec::new();
-        assert_eq!(receive(right.as_fd(), &mut [0; 1], &mut descriptors).unwrap(), 1);
+        assert_eq!(receive(right.as_fd(), &mut [0; 1], Some(&mut descriptors)).unwrap(), 1);
         assert_eq!(descriptors.len(), MAX_DESCRIPTORS);
     }
 
@@ -248,7 +256,7 @@ mod tests {
         assert!(!poll(&watched, Some(Duration::ZERO)).unwrap()[0].closed);
         drop(left);
         assert!(poll(&watched, None).unwrap()[0].closed);
-        assert_eq!(receive(right.as_fd(), &mut [0; 1], &mut Vec::new()).unwrap(), 0);
+        assert_eq!(receive(right.as_fd(), &mut [0; 1], None).unwrap(), 0);
         let error = send(right.as_fd(), &[IoSlice::new(b"x")], &[]).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
     }

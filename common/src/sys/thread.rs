@@ -124,7 +124,8 @@ mod tests {
             }
             Side::Parent { child } => {
                 let watch = process::watch(child).unwrap();
-                let watched = [(std::os::fd::AsFd::as_fd(&watch), super::super::socket::Interest::Read)];
+                let watched =
+                    [(std::os::fd::AsFd::as_fd(&watch), super::super::socket::Interest::Read)];
                 super::super::socket::poll(&watched, None).unwrap();
                 let ended = process::collect(child).unwrap().unwrap();
                 assert!(matches!(ended, process::Ended::Code(0)));

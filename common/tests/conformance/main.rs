@@ -13,6 +13,9 @@
 //! | [`connection`] | messages and handles between processes |
 //! | [`wait`] | polling, and waiting for several at once |
 //! | [`signals`] | calls that a signal interrupts |
+//! | [`program`] | a program beside a trial |
+//! | [`shared_memory`] | blocks and lists with a name |
+//! | [`tracker`] | what removes them after a program that is killed |
 //! | [`finalize`] | what runs at the end |
 //! | [`edge`] | the rest |
 
@@ -20,8 +23,11 @@ mod connection;
 mod edge;
 mod finalize;
 mod process;
+mod program;
+mod shared_memory;
 mod signals;
 mod start_methods;
+mod tracker;
 mod trial;
 mod wait;
 
@@ -33,6 +39,8 @@ fn main() {
         connection::trials(),
         wait::trials(),
         signals::trials(),
+        shared_memory::trials(),
+        tracker::trials(),
         finalize::trials(),
         edge::trials(),
     ];

@@ -1,6 +1,7 @@
 //! The promised output of one run, and the search for the lines that keep it.
 //!
-//! In exact order the promise is read from top to bottom; a line `...` stands for any number of lines.
+//! In exact order the promise is read from top to bottom; a line `...` stands for any number of lines,
+//! and one with the mark `<- sometimes` may be missing.
 //!
 //! In any order every line that came must be one of the promised ones, each once. Marks at the end of a
 //! promised line say what must have come before it; lines are numbered from 1:
@@ -37,6 +38,9 @@ const LINES: usize = 1_000;
 /// How many lines of a long output a report shows.
 const SHOWN: usize = 60;
 
+/// The mark of a line that may be missing.
+const SOMETIMES: &str = "  <- sometimes";
+
 /// In which order the promised lines must come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
@@ -72,6 +76,8 @@ struct Line {
     after: Vec<usize>,
     /// The lines that a `...` stands for must come before this one as well.
     after_others: bool,
+    /// It may be missing.
+    optional: bool,
 }
 
 /// Which line that came took the place of each promised one.
@@ -140,12 +146,24 @@ impl Promise {
             pattern: None,
             after: Vec::new(),
             after_others: false,
+            optional: false,
         };
         let (text, mark) = match self.order {
             Order::Exact if source.contains("  <- after ") => {
                 return Err("a mark `<- after` needs the fence word any-order".into());
             }
-            Order::Exact => (source, None),
+            Order::Any if source.ends_with(SOMETIMES) => {
+                return Err(
+                    "a mark `<- sometimes` does not go with the fence word any-order".into()
+                );
+            }
+            Order::Exact => match source.strip_suffix(SOMETIMES) {
+                Some(text) => {
+                    line.optional = true;
+                    (text.trim_end(), None)
+                }
+                None => (source, None),
+            },
             Order::Any => match source.rsplit_once("  <- after ") {
                 Some((text, mark)) => (text.trim_end(), Some(mark)),
                 None => (source, None),
@@ -153,7 +171,7 @@ impl Promise {
         };
         if text != "..." {
             line.pattern = Some(Pattern::new(text));
-        } else if mark.is_some() {
+        } else if mark.is_some() || line.optional {
             return Err("a line `...` cannot have a mark".into());
         }
         for word in mark.into_iter().flat_map(|mark| mark.split(',')).map(str::trim) {
@@ -247,12 +265,16 @@ struct Search<'a> {
     is_open: bool,
 }
 
+/// The promised line that is next (in exact order), the line that came and is next, the promised lines
+/// that are taken, and the names.
+type Situation = (usize, usize, Vec<bool>, Binding);
+
 /// Where a search stands.
 struct State {
     rules: Rules,
     places: Places,
     steps: usize,
-    failed: HashSet<(usize, Vec<bool>, Binding)>,
+    failed: HashSet<Situation>,
     /// How far it came: promised lines kept, lines that came.
     farthest: (usize, usize),
 }
@@ -264,21 +286,21 @@ impl State {
     }
 
     /// Whether to go on from here: not if it is hopeless, nor if the search has taken too long.
-    fn enter(&mut self, at: usize, binding: &Binding) -> bool {
+    fn enter(&mut self, line: usize, at: usize, binding: &Binding) -> bool {
         self.steps += 1;
-        self.steps <= STEPS && !self.failed.contains(&self.key(at, binding))
+        self.steps <= STEPS && !self.failed.contains(&self.situation(line, at, binding))
     }
 
-    fn fail(&mut self, at: usize, binding: &Binding) -> bool {
+    fn fail(&mut self, line: usize, at: usize, binding: &Binding) -> bool {
         if self.steps <= STEPS {
-            let key = self.key(at, binding);
-            self.failed.insert(key);
+            let situation = self.situation(line, at, binding);
+            self.failed.insert(situation);
         }
         false
     }
 
-    fn key(&self, at: usize, binding: &Binding) -> (usize, Vec<bool>, Binding) {
-        (at, self.places.iter().map(Option::is_some).collect(), binding.clone())
+    fn situation(&self, line: usize, at: usize, binding: &Binding) -> Situation {
+        (line, at, self.places.iter().map(Option::is_some).collect(), binding.clone())
     }
 }
 
@@ -315,7 +337,7 @@ impl<'a> Search<'a> {
         let Some(promised) = self.promise.lines.get(line) else {
             return at == self.came.len();
         };
-        if !state.enter(at, binding) {
+        if !state.enter(line, at, binding) {
             return false;
         }
         if promised.pattern.is_none() {
@@ -336,7 +358,10 @@ impl<'a> Search<'a> {
                 state.places[line] = None;
             }
         }
-        state.fail(at, binding)
+        if promised.optional && self.exact(line + 1, at, binding, state) {
+            return true;
+        }
+        state.fail(line, at, binding)
     }
 
     /// Whether the lines from `at` on can take the places that are open.
@@ -346,7 +371,7 @@ impl<'a> Search<'a> {
         if rest == 0 {
             return open == 0;
         }
-        if rest < open || (rest > open && !self.is_open) || !state.enter(at, binding) {
+        if rest < open || (rest > open && !self.is_open) || !state.enter(0, at, binding) {
             return false;
         }
         let in_order = |state: &State, line: usize| {
@@ -374,7 +399,7 @@ impl<'a> Search<'a> {
         if self.is_open && !closed && self.any(at + 1, binding, state) {
             return true;
         }
-        state.fail(at, binding)
+        state.fail(0, at, binding)
     }
 
     /// What the names stand for once the line at `at` takes the place of `line`: one for each way to read
@@ -637,6 +662,23 @@ Main process finishing  <- after all above";
     }
 
     #[test]
+    fn a_line_that_comes_sometimes_may_be_missing() {
+        let text = "Running...\nRunning...\nRunning...  <- sometimes";
+        keeps(Order::Exact, text, "Running...\nRunning...\n");
+        keeps(Order::Exact, text, "Running...\nRunning...\nRunning...\n");
+        let fewer = breaks(Order::Exact, text, "Running...\n");
+        assert_eq!(fewer, "line 2 is missing: `Running...`");
+        let more = breaks(Order::Exact, text, &"Running...\n".repeat(4));
+        assert_eq!(more, "line 4 was not promised: `Running...`");
+
+        let text = "a [N 1]  <- sometimes\na [N 2]  <- sometimes\n...\nb [N 2]  <- sometimes\nc";
+        for output in ["c", "a 1\nc", "a 1\na 2\nb 2\nc", "a 2\nx\nb 2\nc", "b 7\nc"] {
+            keeps(Order::Exact, text, output);
+        }
+        assert!(breaks(Order::Exact, text, "c\nd").contains("`d`"));
+    }
+
+    #[test]
     fn names_hold_in_exact_order() {
         let text = "main [PID main]\nchild [PID child] of [PID main]";
         keeps(Order::Exact, text, "main 7\nchild 8 of 7\n");
@@ -824,6 +866,9 @@ Main process finishing  <- after all above";
         assert!(error("a  <- after 1").1.contains("circle"));
         let exact = Promise::new(Order::Exact, &["a", "b  <- after 1"]).expect_err("no marks here");
         assert!(exact.1.contains("any-order"));
+        assert!(error("a  <- sometimes").1.contains("any-order"));
+        let error = Promise::new(Order::Exact, &["...  <- sometimes"]).expect_err("no line");
+        assert!(error.1.contains("cannot have a mark"));
     }
 
     #[test]

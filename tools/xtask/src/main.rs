@@ -3,6 +3,8 @@
 //! `cargo xtask` alone prints the list. It is made from the comments below, and `ci` runs the steps of
 //! one table, so that no check is written down twice.
 
+mod bench;
+mod conformance;
 mod steps;
 mod tidy;
 
@@ -11,6 +13,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
+use conformance::Form;
 
 /// Every chore of the workspace.
 #[derive(Parser)]
@@ -44,6 +47,21 @@ enum Chore {
     },
     /// Every assignment: starter, solution and mutants earn what they should
     Verify,
+    /// Which behaviours of Python hold, by the tests that show them
+    Conformance {
+        /// List the rows that no test shows
+        #[arg(long)]
+        open: bool,
+        /// Print every row and count as JSON
+        #[arg(long, conflicts_with = "open")]
+        json: bool,
+    },
+    /// Processes killed at random instants, some thousand times
+    Torture,
+    /// A program of somebody else that uses `common`, as its README shows
+    Outside,
+    /// `common` beside its peers and the bare machine, and which goals it reaches
+    Bench(bench::Arguments),
     /// Layout, headers, tables and bans
     Tidy {
         /// Write what is generated again (the README's index of lessons)
@@ -62,7 +80,7 @@ fn main() -> ExitCode {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let root = root.canonicalize().unwrap_or(root);
     match run(&chore, &root) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(problem) => {
             let _ = writeln!(io::stderr(), "{problem}");
             ExitCode::FAILURE
@@ -71,19 +89,27 @@ fn main() -> ExitCode {
 }
 
 /// Does one chore in the workspace at `root`. An error is a text for the reader.
-fn run(chore: &Chore, root: &Path) -> Result<(), String> {
-    match chore {
+fn run(chore: &Chore, root: &Path) -> Result<ExitCode, String> {
+    let done = match chore {
         Chore::Ci => steps::ci(root),
         Chore::Fmt { fix: false } => steps::fmt(root),
-        Chore::Fmt { fix: true } => steps::cargo(root, &["fmt", "--all"]),
+        Chore::Fmt { fix: true } => steps::cargo(root, &["fmt", "--all"])
+            .and_then(|()| steps::cargo(root, &["fmt", steps::BENCH])),
         Chore::Lint => steps::lint(root),
         Chore::Test => steps::test(root),
         Chore::Docs => steps::docs(root),
         Chore::Deny { advisories } => steps::deny(root, *advisories),
         Chore::Verify => steps::verify(root),
+        Chore::Conformance { open: false, json: false } => steps::conformance(root),
+        Chore::Conformance { open: true, .. } => conformance::print(root, Form::Open),
+        Chore::Conformance { json: true, .. } => conformance::print(root, Form::Json),
+        Chore::Torture => steps::torture(root),
+        Chore::Outside => steps::outside(root),
+        Chore::Bench(arguments) => return bench::run(root, arguments),
         Chore::Tidy { fix: false } => steps::tidy(root),
         Chore::Tidy { fix: true } => tidy::fix(root).and_then(|()| steps::tidy(root)),
-    }
+    };
+    done.map(|()| ExitCode::SUCCESS)
 }
 
 #[cfg(test)]
@@ -117,7 +143,10 @@ mod tests {
         }
         let chores = arguments.get_subcommands().map(clap::Command::get_name);
         let missing: Vec<_> = chores
-            .filter(|name| *name != "ci" && steps::CI.iter().all(|(n, _)| n != name))
+            // What is no check: all of it, and figures, which a busy machine spoils.
+            .filter(|name| {
+                !["ci", "bench"].contains(name) && steps::CI.iter().all(|(n, _)| n != name)
+            })
             .collect();
         assert_eq!(missing, [""; 0], "a chore that `ci` leaves out");
     }

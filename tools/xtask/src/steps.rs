@@ -1,9 +1,11 @@
 //! The steps of `cargo xtask ci`, each a chore of its own.
 
+use std::io;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::conformance::{self, Form};
 use crate::tidy;
 
 /// What a reviewer would run, in order. The first is the README's command for the tests.
@@ -13,9 +15,18 @@ pub(crate) const CI: &[(&str, Step)] = &[
     ("lint", lint),
     ("docs", docs),
     ("verify", verify),
+    ("conformance", conformance),
+    ("torture", torture),
+    ("outside", outside),
     ("deny", |root| deny(root, false)),
     ("tidy", tidy),
 ];
+
+/// The benchmarks are a workspace of their own.
+pub(crate) const BENCH: &str = "--manifest-path=tools/bench/Cargo.toml";
+
+/// A program of somebody else that uses `common`; a workspace of its own as well.
+const OUTSIDE: &str = "--manifest-path=common/outside/Cargo.toml";
 
 /// A check of the workspace at a path. An error is a text for the reader.
 pub(crate) type Step = fn(&Path) -> Result<(), String>;
@@ -56,11 +67,16 @@ pub(crate) fn test(root: &Path) -> Result<(), String> {
 
 pub(crate) fn fmt(root: &Path) -> Result<(), String> {
     cargo(root, &["fmt", "--all", "--check"])
+        .and_then(|()| cargo(root, &["fmt", "--check", BENCH]))
+        .and_then(|()| cargo(root, &["fmt", "--check", OUTSIDE]))
         .map_err(|problem| format!("{problem}; `cargo xtask fmt --fix` mends it"))
 }
 
 pub(crate) fn lint(root: &Path) -> Result<(), String> {
-    cargo(root, &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])
+    cargo(root, &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])?;
+    // Of the benchmarks those that need no peer: they follow what changes in `common`.
+    let rest = ["--features", "common", "--all-targets", "--", "-D", "warnings"];
+    cargo(root, &[&["clippy", BENCH], &rest[..]].concat())
 }
 
 pub(crate) fn docs(root: &Path) -> Result<(), String> {
@@ -71,6 +87,22 @@ pub(crate) fn docs(root: &Path) -> Result<(), String> {
 
 pub(crate) fn verify(root: &Path) -> Result<(), String> {
     cargo(root, &["grade", "verify"])
+}
+
+pub(crate) fn conformance(root: &Path) -> Result<(), String> {
+    conformance::print(root, Form::Table)
+}
+
+/// Some thousand kills; the tests have a short form of it.
+pub(crate) fn torture(root: &Path) -> Result<(), String> {
+    let mut command =
+        command(root, &["test", "-p", "common", "--test", "torture", "--", "--nocapture"]);
+    command.env("COMMON_TORTURE_ROUNDS", "600");
+    finish(command)
+}
+
+pub(crate) fn outside(root: &Path) -> Result<(), String> {
+    cargo(root, &["test", OUTSIDE, "--locked", "--target-dir", "target/outside"])
 }
 
 pub(crate) fn deny(root: &Path, advisories: bool) -> Result<(), String> {
@@ -103,12 +135,21 @@ pub(crate) fn cargo(root: &Path, args: &[&str]) -> Result<(), String> {
     finish(command(root, args))
 }
 
+/// Runs cargo in the workspace, and returns what it prints on standard output.
+pub(crate) fn cargo_output(root: &Path, args: &[&str]) -> Result<String, String> {
+    let mut command = command(root, args);
+    let output = command.stderr(Stdio::inherit()).output();
+    let output = judge(&command, output, |output| output.status)?;
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
 /// Whether cargo does this, without a word.
 fn cargo_quietly(root: &Path, args: &[&str]) -> bool {
     command(root, args).output().is_ok_and(|output| output.status.success())
 }
 
-fn command(root: &Path, args: &[&str]) -> Command {
+/// cargo with these arguments, in a folder.
+pub(crate) fn command(root: &Path, args: &[&str]) -> Command {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command.current_dir(root).args(args);
@@ -123,12 +164,22 @@ fn command(root: &Path, args: &[&str]) -> Command {
 }
 
 fn finish(mut command: Command) -> Result<(), String> {
+    let status = command.status();
+    judge(&command, status, |status| *status).map(drop)
+}
+
+/// What came of a command; an error names the command.
+fn judge<T>(
+    command: &Command,
+    result: io::Result<T>,
+    status: impl Fn(&T) -> ExitStatus,
+) -> Result<T, String> {
     let words: Vec<_> =
         command.get_args().map(|word| word.to_string_lossy().into_owned()).collect();
     let text = format!("cargo {}", words.join(" "));
-    match command.status() {
-        Ok(status) if status.success() => Ok(()),
-        Ok(status) => Err(format!("`{text}` failed ({status})")),
+    match result {
+        Ok(result) if status(&result).success() => Ok(result),
+        Ok(result) => Err(format!("`{text}` failed ({})", status(&result))),
         Err(error) => Err(format!("`{text}` could not be started: {error}")),
     }
 }
@@ -165,7 +216,7 @@ mod tests {
     #[test]
     fn a_failed_command_is_named() {
         let mut command = command(Path::new("."), &["no-such-chore"]);
-        command.stderr(std::process::Stdio::null());
+        command.stderr(Stdio::null());
         let error = finish(command).expect_err("it fails");
         assert!(error.starts_with("`cargo no-such-chore` failed"), "{error}");
     }

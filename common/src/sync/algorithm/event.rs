@@ -47,12 +47,8 @@ impl Event<'_> {
             return true;
         }
         loop {
-            let free = self.state.compare_exchange(
-                CLEAR,
-                WAITED,
-                Ordering::Relaxed,
-                Ordering::Acquire,
-            );
+            let free =
+                self.state.compare_exchange(CLEAR, WAITED, Ordering::Relaxed, Ordering::Acquire);
             if free == Err(SET) {
                 return true;
             }

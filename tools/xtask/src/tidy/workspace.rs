@@ -34,12 +34,16 @@ impl Workspace {
             Workspace { root: root.to_owned(), manifest: Table::new(), members: Vec::new(), files };
         workspace.manifest = workspace.table("Cargo.toml")?;
 
-        let patterns = entry(&workspace.manifest, &["workspace", "members"]);
-        let patterns = patterns.and_then(toml::Value::as_array).into_iter().flatten();
-        let patterns: Vec<&str> = patterns.filter_map(toml::Value::as_str).collect();
+        let texts = |key| {
+            let list = entry(&workspace.manifest, &["workspace", key]);
+            let list = list.and_then(toml::Value::as_array).into_iter().flatten();
+            list.filter_map(toml::Value::as_str).collect::<Vec<_>>()
+        };
+        let (patterns, excluded) = (texts("members"), texts("exclude"));
         let folders =
             workspace.files.iter().filter_map(|(path, _)| path.strip_suffix("/Cargo.toml"));
         let folders = folders.filter(|folder| patterns.iter().any(|p| is_match(p, folder)));
+        let folders = folders.filter(|folder| !excluded.contains(folder));
         let folders: Vec<String> = folders.map(str::to_owned).collect();
         for folder in folders {
             let manifest = workspace.table(&format!("{folder}/Cargo.toml"))?;
@@ -216,6 +220,9 @@ fn main() {}
         let workspace = Workspace::read(tree.root()).expect("readable");
         let names: Vec<_> = workspace.members.iter().map(|member| member.name.as_str()).collect();
         assert_eq!(names, ["common", "lesson05-processes", "tool"]);
+        tree.replace("Cargo.toml", "[workspace]\n", "[workspace]\nexclude = [\"tools/one\"]\n");
+        let workspace = Workspace::read(tree.root()).expect("readable");
+        assert_eq!(workspace.members.len(), 2);
     }
 
     #[test]

@@ -1,0 +1,232 @@
+//! Named memory as this process sees it: the crate `shared_memory`, and nothing of it beyond this file.
+//!
+//! The crate opens a name, learns the length and maps it; closing is its `Drop`. What it leaves to its
+//! caller, and how that is met:
+//!
+//! | the crate | here |
+//! | --- | --- |
+//! | makes a block in steps that others see, without pages behind it, and raises SIGXFSZ at a limit | blocks are made by [`crate::sys::named`], whole, and opened by their creator as by anyone else |
+//! | unlinks a block when its creator's handle is dropped, and keeps quiet where that fails | it owns none: [`unlink`](crate::sys::named::unlink) says what came of it |
+//! | may get the number of a standard stream that is closed, and never closes number 0 | those numbers are taken while it opens |
+//! | does not show its descriptor, by which a block could be told from another of the same name | the name is looked up before and after |
+//! | gives an address, or a slice to those who promise that nobody else writes | words are read and written one at a time, as atomics |
+//!
+//! Its descriptor is not one of common's list, so a forked child keeps it, as it keeps the mapping.
+//!
+//! # Words
+//!
+//! Others write at any time, also other threads of this process, so there is never a reference to
+//! bytes. Every access is one of whole, aligned 64-bit words, because two accesses of different
+//! sizes must not meet; a part of a word is exchanged inside it by compare and swap. What lies within
+//! one word is therefore never torn. The last word may reach beyond the block: the kernel maps pages.
+//!
+//! A fence behind each read and before each write makes a value that was seen vouch for what its
+//! writer had written before.
+
+use crate::sys::named::{self, Inode};
+use shared_memory::{Shmem, ShmemConf, ShmemError};
+use std::fmt;
+use std::io;
+use std::sync::atomic::{AtomicU64, Ordering, fence};
+
+/// The bytes of a word.
+const WORD: usize = 8;
+/// How often a name is looked at again that is given to another block at just that moment.
+const ATTEMPTS: u32 = 100;
+
+/// Named memory, mapped until this is dropped.
+pub(crate) struct Named {
+    memory: Shmem,
+    inode: Inode,
+}
+
+// SAFETY: it owns a mapping and a descriptor, which belong to the process and to no thread.
+unsafe impl Send for Named {}
+// SAFETY: nothing in it changes after it was made, and the bytes are only touched as atomics.
+unsafe impl Sync for Named {}
+
+impl Named {
+    /// Opens and maps what bears a name.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound`; `InvalidInput` where it has no bytes, as while another library is making it.
+    pub(crate) fn open(name: &str) -> io::Result<Self> {
+        let not_found = || io::Error::from(io::ErrorKind::NotFound);
+        let _streams = named::occupy_streams()?;
+        let mut inode = named::find(name)?.ok_or_else(not_found)?;
+        for _ in 0..ATTEMPTS {
+            let memory = ShmemConf::new().os_id(format!("/{name}")).open().map_err(reason)?;
+            // While it is mapped its inode is nobody else's. So if the name led there before and does
+            // so now, it led there when it was opened.
+            match named::find(name)? {
+                Some(now) if now == inode => return Ok(Self { memory, inode }),
+                Some(now) => inode = now,
+                None => return Err(not_found()),
+            }
+        }
+        Err(io::ErrorKind::ResourceBusy.into())
+    }
+
+    /// How many bytes it had when it was opened.
+    pub(crate) fn len(&self) -> usize {
+        self.memory.len()
+    }
+
+    /// Which block it is, whatever bears its name now.
+    pub(crate) fn inode(&self) -> Inode {
+        self.inode
+    }
+
+    /// Copies the bytes from `offset` on into `to`; false where they do not lie inside.
+    #[must_use]
+    pub(crate) fn load(&self, offset: usize, to: &mut [u8]) -> bool {
+        let Some(words) = self.words(offset, to.len()) else { return false };
+        let (mut skip, mut rest) = (offset % WORD, to);
+        for word in words {
+            let bytes = word.load(Ordering::Relaxed).to_ne_bytes();
+            let (part, after) = rest.split_at_mut(rest.len().min(WORD - skip));
+            match <&mut [u8; WORD]>::try_from(&mut *part) {
+                Ok(whole) => *whole = bytes,
+                Err(_) => part.copy_from_slice(&bytes[skip..skip + part.len()]),
+            }
+            (skip, rest) = (0, after);
+        }
+        fence(Ordering::Acquire);
+        true
+    }
+
+    /// Copies `from` to `offset`; false where it does not fit.
+    #[must_use]
+    pub(crate) fn store(&self, offset: usize, from: &[u8]) -> bool {
+        let Some(words) = self.words(offset, from.len()) else { return false };
+        fence(Ordering::Release);
+        let (mut skip, mut rest) = (offset % WORD, from);
+        for word in words {
+            let (part, after) = rest.split_at(rest.len().min(WORD - skip));
+            match part.try_into() {
+                Ok(whole) => word.store(u64::from_ne_bytes(whole), Ordering::Relaxed),
+                Err(_) => exchange(word, skip, part),
+            }
+            (skip, rest) = (0, after);
+        }
+        true
+    }
+
+    /// The words that `len` bytes from `offset` on touch; `None` where they do not lie inside.
+    fn words(&self, offset: usize, len: usize) -> Option<&[AtomicU64]> {
+        let end = offset.checked_add(len).filter(|&end| end <= self.len())?;
+        if len == 0 {
+            return Some(&[]);
+        }
+        let (first, last) = (offset / WORD, (end - 1) / WORD);
+        // SAFETY: the mapping begins at a page and reaches to the end of the page of its last byte, and
+        // `first` is the word of a byte inside.
+        let start = unsafe { self.memory.as_ptr().cast::<AtomicU64>().add(first) };
+        // SAFETY: the words up to `last` are mapped for as long as `self` lives, as above; any bit
+        // pattern is a u64; nobody makes a plain reference to them.
+        Some(unsafe { std::slice::from_raw_parts(start, last - first + 1) })
+    }
+}
+
+/// Replaces the bytes from `skip` on in a word, and no other.
+fn exchange(word: &AtomicU64, skip: usize, part: &[u8]) {
+    let replaced = |old: u64| {
+        let mut bytes = old.to_ne_bytes();
+        bytes[skip..skip + part.len()].copy_from_slice(part);
+        Some(u64::from_ne_bytes(bytes))
+    };
+    let result = word.fetch_update(Ordering::Relaxed, Ordering::Relaxed, replaced);
+    debug_assert!(result.is_ok(), "there is always a new value");
+}
+
+/// What the crate says, as the error of the call that failed.
+fn reason(error: ShmemError) -> io::Error {
+    match error {
+        ShmemError::MapOpenFailed(code)
+        | ShmemError::MapCreateFailed(code)
+        | ShmemError::UnknownOsError(code) => io::Error::from_raw_os_error(code.cast_signed()),
+        other => io::Error::other(other),
+    }
+}
+
+impl fmt::Debug for Named {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Named").field("len", &self.len()).field("inode", &self.inode).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::descriptor::Descriptor;
+
+    /// A block of `content`, whose name is gone already.
+    fn block(name: &str, content: &[u8]) -> (Named, Descriptor) {
+        let name = format!("common-test-{}-{name}", std::process::id());
+        let file = named::unnamed(content.len(), content).unwrap();
+        named::link(&file, &name).unwrap();
+        let block = Named::open(&name).unwrap();
+        assert_eq!(block.inode(), named::inode(&file).unwrap());
+        assert!(named::unlink(&name, block.inode()).unwrap());
+        (block, file)
+    }
+
+    #[test]
+    fn every_range_is_read_and_written_and_nothing_beside_it() {
+        let content: Vec<u8> = (1..=29).collect();
+        let (block, _) = block("ranges", &content);
+        for offset in 0..=29 {
+            for len in 0..=29 - offset {
+                let mut read = vec![0; len];
+                assert!(block.load(offset, &mut read));
+                assert_eq!(read, content[offset..offset + len]);
+                assert!(block.store(offset, &vec![200; len]));
+                let mut all = content.clone();
+                all[offset..offset + len].fill(200);
+                let mut seen = vec![0; 29];
+                assert!(block.load(0, &mut seen));
+                assert_eq!(seen, all, "{len} bytes at {offset}");
+                assert!(block.store(offset, &read));
+            }
+        }
+    }
+
+    #[test]
+    fn what_lies_outside_is_refused() {
+        let (block, _) = block("outside", &[7; 10]);
+        assert!(!block.load(10, &mut [0]));
+        assert!(!block.load(3, &mut [0; 8]));
+        assert!(!block.store(usize::MAX, b"x"));
+        assert!(block.store(10, b""));
+        assert!(!block.store(11, b""));
+    }
+
+    #[test]
+    fn threads_that_write_beside_each_other_lose_nothing() {
+        let (block, _) = block("threads", &[0; 8]);
+        std::thread::scope(|scope| {
+            for offset in 0..4 {
+                let block = &block;
+                scope.spawn(move || {
+                    for number in 1..=10_000u16 {
+                        assert!(block.store(offset * 2, &number.to_ne_bytes()));
+                        let mut read = [0; 2];
+                        assert!(block.load(offset * 2, &mut read));
+                        assert_eq!(u16::from_ne_bytes(read), number);
+                    }
+                });
+            }
+        });
+    }
+
+    #[test]
+    fn what_is_not_there_or_has_no_bytes_cannot_be_opened() {
+        let error = Named::open("common-test-no-such-block").unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::NotFound);
+        let name = format!("common-test-{}-empty", std::process::id());
+        std::fs::write(format!("/dev/shm/{name}"), "").unwrap();
+        assert_eq!(Named::open(&name).unwrap_err().kind(), io::ErrorKind::InvalidInput);
+        std::fs::remove_file(format!("/dev/shm/{name}")).unwrap();
+    }
+}

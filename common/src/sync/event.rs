@@ -1,0 +1,96 @@
+//! Something that has happened or not, for any number of processes (in Python: `Event`).
+//!
+//! The states stand in `algorithm/event.rs`.
+
+use super::algorithm::event as algorithm;
+use super::word::Deadline;
+use crate::shared::arena::{self, Slot};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What the slot of an event says that it is.
+const KIND: u32 = u32::from_be_bytes(*b"evnt");
+/// The state, and where it was last set.
+const BYTES: usize = 8;
+
+/// A flag that processes set, clear and wait for.
+///
+/// A clone, and what arrives in another process, is the same event.
+///
+/// ```
+/// use common::sync::Event;
+///
+/// let event = Event::new()?;
+/// assert!(!event.is_set());
+/// event.set();
+/// event.wait();
+/// # std::io::Result::Ok(())
+/// ```
+#[derive(Clone)]
+pub struct Event {
+    slot: Arc<Slot>,
+}
+
+impl Event {
+    /// A new event that is not set.
+    ///
+    /// # Errors
+    ///
+    /// Where the machine has no shared memory or no descriptor left.
+    pub fn new() -> io::Result<Self> {
+        Ok(Self { slot: Slot::new(KIND, BYTES)? })
+    }
+
+    fn words(&self) -> algorithm::Event<'_> {
+        algorithm::Event { state: self.slot.word(0), core: self.slot.word(4) }
+    }
+
+    /// Says that it has happened: all who wait go on.
+    pub fn set(&self) {
+        self.words().set();
+    }
+
+    /// Takes it back: who waits from now on waits for the next [`set`](Event::set).
+    pub fn clear(&self) {
+        self.words().clear();
+    }
+
+    /// Whether it is set at this moment.
+    #[must_use]
+    pub fn is_set(&self) -> bool {
+        self.words().is_set()
+    }
+
+    /// Waits until it is set.
+    pub fn wait(&self) {
+        self.words().wait(Deadline::NEVER);
+    }
+
+    /// Waits until it is set, at most for `limit`; whether it was set.
+    #[doc(alias = "wait")]
+    pub fn wait_timeout(&self, limit: Duration) -> bool {
+        self.words().wait(Deadline::after(limit))
+    }
+}
+
+/// `Event(set)` or `Event(unset)`.
+impl fmt::Debug for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.is_set() { "Event(set)" } else { "Event(unset)" })
+    }
+}
+
+impl Serialize for Event {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        arena::serialize(&self.slot, serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Event {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Self { slot: arena::deserialize(KIND, BYTES, deserializer)? })
+    }
+}

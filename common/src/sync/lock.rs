@@ -1,0 +1,276 @@
+//! One holder at a time, of all threads of all processes (in Python: `Lock`).
+//!
+//! The states stand in `algorithm/lock.rs`. A holder that dies, by whatever means, does not keep it: the
+//! kernel gives it to the next waiter, who is told, because what it protects may be half changed.
+
+use super::algorithm::lock::{self as algorithm, Refused};
+use super::word::Deadline;
+use crate::process;
+use crate::shared::arena::{self, Slot};
+use crate::sys::robust;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::fmt;
+use std::io;
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What the slot of a lock says that it is.
+const KIND: u32 = u32::from_be_bytes(*b"lock");
+/// The record; in its free bytes, where the lock was last taken, and the news.
+pub(super) const BYTES: usize = robust::BYTES;
+const CORE: usize = 4;
+const NEWS: usize = 8;
+
+/// A lock that processes and their threads share.
+///
+/// A clone, and what arrives in another process, is the same lock.
+///
+/// ```
+/// use common::sync::Lock;
+///
+/// let lock = Lock::new()?;
+/// let guard = lock.acquire();
+/// assert!(!guard.previous_holder_died());
+/// assert!(lock.try_acquire().is_none());
+/// drop(guard);
+/// assert!(lock.try_acquire().is_some());
+/// # std::io::Result::Ok(())
+/// ```
+#[derive(Clone)]
+pub struct Lock {
+    slot: Arc<Slot>,
+}
+
+/// Only the thread that holds a lock can release it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("this thread does not hold the lock; for what one hands over to another take a Semaphore")]
+pub struct NotOwner;
+
+impl Lock {
+    /// A new lock that nobody holds.
+    ///
+    /// # Errors
+    ///
+    /// Where the machine has no shared memory or no descriptor left.
+    pub fn new() -> io::Result<Self> {
+        Ok(Self { slot: Slot::new(KIND, BYTES)? })
+    }
+
+    fn words(&self) -> algorithm::Lock<'_> {
+        words(&self.slot)
+    }
+
+    /// Takes it; waits until it is free. Dropping the guard gives it back.
+    ///
+    /// # Panics
+    ///
+    /// Where this thread holds it already: it would wait for itself for ever. For that there is an
+    /// `RLock`.
+    #[track_caller]
+    pub fn acquire(&self) -> LockGuard<'_> {
+        match self.words().take(Deadline::NEVER) {
+            Ok(()) => LockGuard::new(self),
+            Err(Refused::Mine | Refused::Held) => {
+                panic!("this thread holds the lock already, and would wait for itself for ever")
+            }
+        }
+    }
+
+    /// Takes it if it is free.
+    #[doc(alias = "acquire")]
+    #[must_use]
+    pub fn try_acquire(&self) -> Option<LockGuard<'_>> {
+        self.words().try_take().then(|| LockGuard::new(self))
+    }
+
+    /// Takes it; waits until it is free, at most for `limit`.
+    #[doc(alias = "acquire")]
+    #[must_use]
+    pub fn acquire_timeout(&self, limit: Duration) -> Option<LockGuard<'_>> {
+        self.words().take(Deadline::after(limit)).is_ok().then(|| LockGuard::new(self))
+    }
+
+    /// Whether anybody holds it at this moment.
+    #[doc(alias = "locked")]
+    #[must_use]
+    pub fn is_locked(&self) -> bool {
+        self.words().holder() != 0
+    }
+
+    /// Gives back what [`LockGuard::keep`] has kept.
+    ///
+    /// # Errors
+    ///
+    /// [`NotOwner`] where this thread does not hold it.
+    pub fn release(&self) -> Result<(), NotOwner> {
+        let words = self.words();
+        if !words.is_mine() {
+            return Err(NotOwner);
+        }
+        words.give_back();
+        Ok(())
+    }
+}
+
+/// The words of a lock at the beginning of a slot.
+pub(super) fn words(slot: &Slot) -> algorithm::Lock<'_> {
+    algorithm::Lock { record: slot.record(0), core: slot.word(CORE), news: slot.word(NEWS) }
+}
+
+/// A lock that this thread holds.
+#[derive(Debug)]
+#[must_use = "dropping it gives the lock back"]
+pub struct LockGuard<'a> {
+    lock: &'a Lock,
+    news: u32,
+    /// It is this thread that holds it.
+    thread: PhantomData<*const ()>,
+}
+
+impl<'a> LockGuard<'a> {
+    fn new(lock: &'a Lock) -> Self {
+        Self { lock, news: lock.words().take_news(), thread: PhantomData }
+    }
+
+    /// Whether the holder before died while it held the lock, or panicked: what the lock protects may
+    /// be half changed. It is said once, to the next holder.
+    #[must_use]
+    pub fn previous_holder_died(&self) -> bool {
+        self.news != algorithm::NOTHING
+    }
+
+    /// Keeps the lock beyond the guard, until [`Lock::release`] in this same thread (in Python:
+    /// `acquire` without `with`).
+    pub fn keep(self) {
+        std::mem::forget(self);
+    }
+}
+
+impl Drop for LockGuard<'_> {
+    fn drop(&mut self) {
+        let words = self.lock.words();
+        if std::thread::panicking() {
+            words.tell(algorithm::HOLDER_PANICKED);
+        }
+        words.give_back();
+    }
+}
+
+/// Who holds it: `Lock(None)`, the name of this process (and of this thread, if it has one and is not
+/// the main one), `SomeOtherThread` or `SomeOtherProcess`.
+impl fmt::Debug for Lock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Lock({})", holder(self.words()))
+    }
+}
+
+/// Who holds a lock, as Python shows it.
+pub(super) fn holder(words: algorithm::Lock<'_>) -> String {
+    let holder = words.holder();
+    if holder == 0 {
+        return "None".to_string();
+    }
+    if words.is_mine() {
+        let process = process::current().name().to_string();
+        let is_main = holder == std::process::id();
+        return match std::thread::current().name().filter(|_| !is_main) {
+            Some(thread) => format!("{process}|{thread}"),
+            None => process,
+        };
+    }
+    let is_thread = std::path::Path::new(&format!("/proc/self/task/{holder}")).exists();
+    if is_thread { "SomeOtherThread" } else { "SomeOtherProcess" }.to_string()
+}
+
+impl Serialize for Lock {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        arena::serialize(&self.slot, serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Lock {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Self { slot: arena::deserialize(KIND, BYTES, deserializer)? })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Process;
+    use crate::connection::{Connection, pipe};
+
+    #[test]
+    fn threads_take_turns() {
+        let (lock, counter) = (Lock::new().unwrap(), std::sync::atomic::AtomicU64::new(0));
+        let relaxed = std::sync::atomic::Ordering::Relaxed;
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for _ in 0..20_000 {
+                        let _guard = lock.acquire();
+                        counter.store(counter.load(relaxed) + 1, relaxed);
+                    }
+                });
+            }
+        });
+        assert_eq!(counter.into_inner(), 80_000);
+        assert_eq!(format!("{lock:?}"), "Lock(None)");
+    }
+
+    #[test]
+    fn a_holder_that_is_killed_does_not_keep_it_and_the_next_is_told() {
+        fn hold((lock, ready): (Lock, Connection<(), ()>)) {
+            let _guard = lock.acquire();
+            ready.send(&()).unwrap();
+            loop {
+                std::thread::park();
+            }
+        }
+        let lock = Lock::new().unwrap();
+        let (ours, theirs) = pipe::<(), ()>().unwrap();
+        let child = Process::new(hold, (lock.clone(), theirs)).start().unwrap();
+        ours.recv().unwrap();
+        assert!(lock.try_acquire().is_none());
+        assert!(lock.acquire_timeout(Duration::from_millis(5)).is_none());
+        assert_eq!(format!("{lock:?}"), "Lock(SomeOtherProcess)");
+        child.kill().unwrap();
+        assert!(lock.acquire().previous_holder_died());
+        assert!(!lock.acquire().previous_holder_died());
+        child.join().unwrap();
+    }
+
+    #[test]
+    fn a_holder_that_panics_gives_it_back_and_the_next_is_told() {
+        let lock = Lock::new().unwrap();
+        let other = lock.clone();
+        let panicked = std::thread::spawn(move || {
+            let _guard = other.acquire();
+            panic!("a panic that the test expects");
+        });
+        assert!(panicked.join().is_err());
+        assert!(lock.acquire().previous_holder_died());
+        assert!(!lock.acquire().previous_holder_died());
+    }
+
+    #[test]
+    fn only_the_owner_releases() {
+        let lock = Lock::new().unwrap();
+        assert_eq!(lock.release(), Err(NotOwner));
+        lock.acquire().keep();
+        assert!(lock.is_locked());
+        let other = lock.clone();
+        assert_eq!(std::thread::spawn(move || other.release()).join().unwrap(), Err(NotOwner));
+        assert_eq!(lock.release(), Ok(()));
+        assert!(!lock.is_locked());
+    }
+
+    #[test]
+    #[should_panic(expected = "holds the lock already")]
+    fn waiting_for_oneself_is_told() {
+        let lock = Lock::new().unwrap();
+        let _guard = lock.acquire();
+        let _again = lock.acquire();
+    }
+}
