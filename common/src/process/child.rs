@@ -106,10 +106,7 @@ impl Child {
                 Ok(Self { inner: Arc::new(Inner { name: name.into(), pid, daemon, watch, exit }) })
             }
             Err(error) => {
-                let _ = process::signal(pid, Signal::KILL.number());
-                while let Ok(None) = process::collect(pid) {
-                    std::thread::sleep(Duration::from_millis(1));
-                }
+                let _ = process::end(pid);
                 Err(error)
             }
         }

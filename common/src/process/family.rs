@@ -36,7 +36,7 @@ const TRACKER: i64 = 1;
 const READY: i64 = 2;
 /// How long the main process waits, at its very end, for the tracker to end.
 const PATIENCE: Duration = Duration::from_millis(500);
-/// How often it looks.
+/// How often it looks: a wait for a lock on a file has no limit of time, and this one needs one.
 const TICK: Duration = Duration::from_millis(1);
 
 /// A register for a new family, of which this process is the first member.

@@ -20,8 +20,9 @@
 //! directory, the environment and the standard streams are the server's as well; so the server is
 //! renewed when these have changed here since it was started.
 
+use super::begin::{self, Report, Task};
 use super::child::Child;
-use super::start::{self, Report, StartError, Task};
+use super::start::{self, StartError};
 use super::{Process, exit};
 use crate::codec::{self, MAX_BYTES};
 use crate::connection::channel::Channel;
@@ -314,7 +315,7 @@ fn main(setup: Setup) {
                 }
                 let child = Channel::over(commission.channel.share());
                 drop(commission.channel);
-                start::live_forked(|| start::live(commission.task, child));
+                begin::live_forked(|| begin::live(commission.task, child));
             }
             Ok(Side::Parent { .. }) => {}
             Err(error) => {

@@ -17,11 +17,13 @@
 //!
 //! | | reads |
 //! | --- | --- |
-//! | [`Process::start`], [`init`], what travels | `start.rs` |
+//! | [`Process::start`]: what the parent does, and both sides in one table | `start.rs` |
+//! | [`init`]: what the child does | `begin.rs` |
 //! | the helper behind [`StartMethod::ForkServer`] | `forkserver.rs` |
 //! | the end | `exit.rs` |
 //! | who belongs to a program, and when its last process has ended | `family.rs` |
 
+mod begin;
 mod child;
 mod current;
 mod exit;
@@ -33,6 +35,7 @@ mod start;
 mod state;
 
 pub use crate::sys::signal::{Signal, UnknownSignal};
+pub use begin::{init, init_before_main, is_child};
 pub use child::{Child, Exit, JoinError, StillRunning};
 pub use current::{AuthKey, Current, Parent, active_children, args, current, parent, set_authkey};
 pub use exit::{Finalizer, at_exit};
@@ -42,7 +45,7 @@ pub use method::{
     set_start_method, start_method, start_method_if_set,
 };
 pub use outcome::{Outcome, Run};
-pub use start::{StartError, init, init_before_main, is_child};
+pub use start::StartError;
 
 pub(crate) use start::{Starting, launch};
 

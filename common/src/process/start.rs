@@ -12,38 +12,29 @@
 //! Parent and child meet over a socket that the child was given, so the death of either side is the
 //! end of a stream, and not a wait for ever. The child reports when it holds its argument; so a
 //! child that dies before, an argument that it cannot take, and a `main` that does not reach
-//! [`init`] are errors of `start`.
+//! [`init`](super::init) are errors of `start`.
 
+use super::begin::{CHILD, Order, Report, Task, Trampoline, live_forked, run, without_parent};
 use super::child::{Child, Exit};
 use super::method::StartMethod;
 use super::outcome::Outcome;
 use super::state::{self, Life};
 use super::{Process, current, exit, forkserver};
-use crate::codec::{self, EncodeError, Given, MAX_BYTES, Message};
-use crate::connection::channel::{Channel, Frame};
-use crate::connection::{Handle, RecvError, SendError};
+use crate::codec::{self, EncodeError, Given, Message};
+use crate::connection::channel::Channel;
+use crate::connection::{RecvError, SendError};
 use crate::shared::register::Register;
-use crate::sys::entry::{self, Build, Distance};
-use crate::sys::lifeline;
+use crate::sys::entry;
 use crate::sys::process::{self, Side};
-use crate::sys::signal::{self, Signal};
 use crate::sys::socket::{self, Interest};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 use std::ffi::{OsStr, OsString};
-use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::os::fd::AsFd;
-use std::panic::{self, AssertUnwindSafe};
 use std::time::Duration;
 
-/// The argument that makes an executable a child.
-const CHILD: &str = "--common-child";
-/// The exit code of a panic, as Rust's own.
-const PANICKED: i32 = 101;
-/// The exit code of a child that could not even begin.
-const NOT_BEGUN: i32 = 102;
-/// How long a spawned child has to reach [`init`].
+/// How long a spawned child has to reach [`init`](super::init).
 const UNTIL_INIT: Duration = Duration::from_secs(60);
 /// What a socket takes in any case, so that sending it does not wait for a reader.
 const SMALL: usize = 32 << 10;
@@ -56,7 +47,7 @@ const MAX_REPORT: usize = 1 << 20;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
-    /// `main` did not begin with [`init`].
+    /// `main` did not begin with [`init`](super::init).
     #[error("no process can be started before common::init(); make it the first line of main")]
     NotInitialised,
     /// A daemon may not start processes: it may be ended at any moment, and they would live on.
@@ -122,7 +113,7 @@ pub enum StartError {
         /// How it ended.
         exit: Exit,
     },
-    /// The child ran for a minute and had not reached [`init`]; it was ended.
+    /// The child ran for a minute and had not reached [`init`](super::init); it was ended.
     #[error(
         "process {name:?} did not reach common::init() within {} seconds and was ended; make it \
          the first line of main",
@@ -148,37 +139,6 @@ pub enum StartError {
         /// Why not.
         source: io::Error,
     },
-}
-
-/// The code that knows the types of a target and its argument; a child that has its argument lets
-/// go of the channel.
-type Trampoline = fn(Distance, &mut Option<Channel>) -> i32;
-
-/// What a child shall do.
-#[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Task {
-    pub(super) life: Life,
-    trampoline: Distance,
-    target: Distance,
-}
-
-/// What a spawned child is told first.
-#[derive(Debug, Serialize, Deserialize)]
-struct Order {
-    build: Build,
-    task: Task,
-    arguments: Vec<OsString>,
-}
-
-/// What a child tells its parent.
-#[derive(Debug, Serialize, Deserialize)]
-pub(super) enum Report {
-    /// It has reached [`init`] and runs this executable.
-    Hello(Build),
-    /// It holds its argument and calls its target now.
-    Begun,
-    /// It cannot.
-    Refused(String),
 }
 
 /// Why a child has not begun.
@@ -494,179 +454,11 @@ fn not_begun(name: String, child: &Child, cause: NotBegun) -> StartError {
     }
 }
 
-/// Makes children possible: the first line of `main` in every program that starts processes (in
-/// Python: `freeze_support`, and the `__main__` guard).
-///
-/// In the program that the user started it returns at once. In a child it does the child's work and
-/// never returns: what stands before it runs in every spawned child as well, what stands after it
-/// does not.
-///
-/// When the program ends by itself (`main` returns, with an error or not, or panics, or
-/// [`std::process::exit`] is called), its daemons are ended and its other children waited for.
-///
-/// # Panics
-///
-/// Where the C library has no memory left to note that.
-pub fn init() {
-    let mut state = state::lock();
-    if state.initialised {
-        return;
-    }
-    state.pid = process::getpid().as_raw();
-    state.initialised = true;
-    drop(state);
-    process::at_exit(exit::hook).expect("the C library notes one hook");
-    if is_marked() {
-        let code = serve();
-        std::process::exit(code);
-    }
-}
-
-/// What [`init_in_tests!`] has the loader call.
-#[doc(hidden)]
-pub extern "C" fn init_before_main() {
-    if is_marked() {
-        // As Rust does before every main; a child does not come as far.
-        let _ = signal::silence(Signal::PIPE);
-    }
-    init();
-}
-
-/// Whether this process is a child that another one started. May be asked before [`init`].
-#[must_use]
-pub fn is_child() -> bool {
-    state::lock().life.is_some() || is_marked()
-}
-
-/// Whether the command line is that of a spawned child.
-fn is_marked() -> bool {
-    std::env::args_os().nth(1).is_some_and(|word| word == CHILD)
-}
-
-/// The life of a spawned child; its exit code.
-fn serve() -> i32 {
-    let channel = match process::take_given() {
-        Ok(given) => Channel::new(given),
-        Err(error) => return without_parent(&format!("it has no socket to its parent ({error})")),
-    };
-    let order = entry::build().map_err(|error| error.to_string()).and_then(|build| {
-        tell(&channel, &Report::Hello(build.clone()))?;
-        let order: Order = hear(&channel)?;
-        if order.build == build { Ok(order) } else { Err("its parent is another program".into()) }
-    });
-    match order {
-        Ok(order) => {
-            state::lock().arguments = Some(order.arguments);
-            live(order.task, channel)
-        }
-        Err(reason) => refuse(&channel, reason),
-    }
-}
-
-/// What a child does that has been told its task; its exit code.
-pub(super) fn live(mut task: Task, channel: Channel) -> i32 {
-    if let Err(error) = task.life.take_up() {
-        return refuse(&channel, format!("it cannot tell whether its parent lives: {error}"));
-    }
-    state::lock().begin(task.life);
-    match entry::trampoline::<Option<Channel>, i32>(task.trampoline) {
-        Some(trampoline) => trampoline(task.target, &mut Some(channel)),
-        None => refuse(&channel, "its parent is another program".into()),
-    }
-}
-
-/// Receives the argument and calls the target; the exit code.
-fn run<A: DeserializeOwned, R: Outcome>(target: Distance, channel: &mut Option<Channel>) -> i32 {
-    let Some(channel) = channel.take() else { return NOT_BEGUN };
-    let Some(target) = entry::target::<A, R>(target) else {
-        return refuse(&channel, "its parent is another program".into());
-    };
-    match hear::<A>(&channel).and_then(|argument| {
-        tell(&channel, &Report::Begun)?;
-        Ok(argument)
-    }) {
-        Ok(argument) => {
-            drop(channel);
-            guarded(|| target(argument).exit_code())
-        }
-        Err(reason) => refuse(&channel, format!("its argument: {reason}")),
-    }
-}
-
-/// The next message of the parent.
-fn hear<T: DeserializeOwned>(channel: &Channel) -> Result<T, String> {
-    let Frame { bytes, descriptors } =
-        channel.receive(MAX_BYTES).map_err(|error| error.to_string())?;
-    codec::decode(&bytes, descriptors).map_err(|error| error.to_string())
-}
-
-/// Tells the parent something; one that is gone needs not know.
-fn tell(channel: &Channel, report: &Report) -> Result<(), String> {
-    match codec::encode(report).map(|message| channel.send(&message)) {
-        Ok(Ok(()) | Err(SendError::Closed)) => Ok(()),
-        Ok(Err(error)) => Err(error.to_string()),
-        Err(error) => Err(error.to_string()),
-    }
-}
-
-/// Tells the parent why the child cannot begin; the exit code.
-fn refuse(channel: &Channel, reason: String) -> i32 {
-    if tell(channel, &Report::Refused(reason.clone())).is_err() {
-        return without_parent(&reason);
-    }
-    NOT_BEGUN
-}
-
-/// Says on standard error why the child cannot begin, where no parent listens; the exit code.
-fn without_parent(reason: &str) -> i32 {
-    let mut text = format!("child process {}: cannot begin: {reason}", process::getpid());
-    let _ = write!(text, "; only common starts a program with {CHILD}");
-    let _ = writeln!(io::stderr(), "{text}");
-    NOT_BEGUN
-}
-
-impl Life {
-    /// What the kernel shall do for this process from now on.
-    fn take_up(&mut self) -> io::Result<()> {
-        process::set_name(&self.name);
-        signal::unblock_all()?;
-        if self.daemon {
-            let own = lifeline::die_with(&self.parent.lifeline)?;
-            self.parent.lifeline = Handle::from_descriptor(own);
-        }
-        Ok(())
-    }
-}
-
-/// The exit code of `work`, also when it panics; the hook has printed the panic's message.
-fn guarded(work: impl FnOnce() -> i32) -> i32 {
-    panic::catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
-        // Dropping what was thrown might panic again.
-        std::mem::forget(panic);
-        PANICKED
-    })
-}
-
-/// Does the work of a forked child, whose exit code it is, and ends it: its parent's exit hooks are
-/// not its own.
-pub(super) fn live_forked(work: impl FnOnce() -> i32) -> ! {
-    /// Nothing may unwind from here into the frames of the parent that this is a copy of.
-    struct Bounds;
-    impl Drop for Bounds {
-        fn drop(&mut self) {
-            process::leave(PANICKED);
-        }
-    }
-    let _bounds = Bounds;
-    let code = guarded(work);
-    exit::finish();
-    let _ = io::stdout().flush();
-    process::leave(code)
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::begin::{NOT_BEGUN, tell};
     use super::*;
+    use crate::sys::entry::Build;
 
     /// Starts the test program as a child and tells it `order`; what it answers behind its hello.
     fn answer_to(order: impl FnOnce(&Channel, Build)) -> (Option<Report>, Exit) {

@@ -266,8 +266,8 @@ fn robust_list() -> Option<(*mut c_void, usize)> {
 
 /// How many threads this process has.
 ///
-/// A thread that was joined may be counted a moment longer, until the kernel is done with it; so a
-/// number above one is asked for again, for a short while.
+/// A thread that was joined may be counted a moment longer, until the kernel is done with it, and
+/// nothing tells when that is; so a number above one is asked for again, for a short while.
 pub(crate) fn threads() -> io::Result<u64> {
     let until = Instant::now() + Duration::from_millis(20);
     loop {
@@ -303,7 +303,7 @@ pub(crate) enum Ended {
 ///
 /// ECHILD where somebody else has collected it.
 pub(crate) fn collect(pid: i32) -> io::Result<Option<Ended>> {
-    let info = wait_for(libc::P_PID, pid.cast_unsigned(), 0)?;
+    let info = wait_for(libc::P_PID, pid.cast_unsigned(), libc::WNOHANG)?;
     // SAFETY: a record of waitid has a pid (0 when there is no news) and a status.
     let child = unsafe { info.si_pid() };
     // SAFETY: as above.
@@ -314,16 +314,24 @@ pub(crate) fn collect(pid: i32) -> io::Result<Option<Ended>> {
     }))
 }
 
+/// Ends child `pid`, which was not yet collected, and collects it.
+pub(crate) fn end(pid: i32) -> io::Result<()> {
+    signal(pid, libc::SIGKILL)?;
+    wait_for(libc::P_PID, pid.cast_unsigned(), 0)?;
+    Ok(())
+}
+
 /// Whether any child at all has ended and waits to be collected.
 pub(crate) fn any_has_ended() -> bool {
     // SAFETY: a record of waitid has a pid, 0 when there is no news.
-    wait_for(libc::P_ALL, 0, libc::WNOWAIT).is_ok_and(|info| unsafe { info.si_pid() } != 0)
+    wait_for(libc::P_ALL, 0, libc::WNOHANG | libc::WNOWAIT)
+        .is_ok_and(|info| unsafe { info.si_pid() } != 0)
 }
 
 fn wait_for(which: libc::idtype_t, id: u32, flags: c_int) -> io::Result<libc::siginfo_t> {
     let mut info = MaybeUninit::<libc::siginfo_t>::zeroed();
     retry(|| {
-        let flags = libc::WEXITED | libc::WNOHANG | flags;
+        let flags = libc::WEXITED | flags;
         // SAFETY: `info` has room for one record.
         Errno::result(unsafe { libc::waitid(which, id, info.as_mut_ptr(), flags) })
     })?;
