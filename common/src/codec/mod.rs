@@ -25,7 +25,7 @@ use std::collections::HashMap;
 use std::io;
 use std::mem::{self, ManuallyDrop};
 use std::os::fd::OwnedFd;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 pub use bounded::MAX_DEPTH;
 
@@ -65,12 +65,14 @@ impl Counted {
         self.slots().clear();
     }
 
-    /// In a forked child that was given them.
-    pub(crate) fn keep(&self) {
-        let mut slots = self.slots();
-        for slot in slots.drain(..) {
+    /// In a forked child that was given them: what it has to count down at its end. It leaves without
+    /// dropping what it has of its parent's memory, and there may be further clones.
+    pub(crate) fn keep(&self) -> Vec<Weak<Slot>> {
+        let keep = |slot: Arc<Slot>| {
             slot.keep();
-        }
+            Arc::downgrade(&slot)
+        };
+        self.slots().drain(..).map(keep).collect()
     }
 }
 

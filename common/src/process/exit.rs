@@ -115,6 +115,11 @@ pub fn at_exit(work: impl FnOnce() + Send + 'static) {
     std::mem::forget(Finalizer::at_exit(0, work));
 }
 
+/// Has `work` done when everything else of this process's end is done.
+pub(super) fn at_the_end(work: impl FnOnce() + Send + 'static) {
+    std::mem::forget(Finalizer::at_exit(i32::MIN, work));
+}
+
 fn register(priority: Option<i32>, work: Work) -> u64 {
     let mut registry = registry();
     registry.made += 1;

@@ -32,6 +32,7 @@ use serde::de::DeserializeOwned;
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Write as _};
 use std::os::fd::AsFd;
+use std::sync::Weak;
 use std::time::Duration;
 
 /// How long a spawned child has to reach [`init`](super::init).
@@ -295,7 +296,11 @@ fn fork(
     match process::fork().map_err(failed)? {
         Side::Child => {
             held.begin(&descriptors);
-            slots.keep();
+            let slots = slots.keep();
+            // As the very last: of the lowest priority, and the first that is registered.
+            exit::at_the_end(move || {
+                slots.iter().filter_map(Weak::upgrade).for_each(|slot| slot.let_go());
+            });
             server.forget();
             let armed = life.take_up();
             state.begin(life);

@@ -275,14 +275,20 @@ impl Slot {
     pub(crate) fn keep(&self) {
         self.generation.store(descriptor::generation(), Ordering::Relaxed);
     }
+
+    /// It is held here no more, though somebody may still drop it.
+    pub(crate) fn let_go(&self) {
+        let here = descriptor::generation();
+        // A copy that a fork has made counts nothing, unless it was given.
+        if self.generation.swap(here.wrapping_sub(1), Ordering::Relaxed) == here {
+            self.count_down();
+        }
+    }
 }
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        // A copy that a fork has made counts nothing, unless it was given.
-        if *self.generation.get_mut() == descriptor::generation() {
-            self.count_down();
-        }
+        self.let_go();
     }
 }
 
@@ -310,6 +316,74 @@ pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::process::{Process, StartMethod};
+
+    /// A handle that is nothing but its slot.
+    struct Bare(Arc<Slot>);
+
+    impl Bare {
+        fn count(&self) -> u32 {
+            self.0.arena.word(self.0.offset).load(Ordering::SeqCst)
+        }
+    }
+
+    impl Serialize for Bare {
+        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            serialize(&self.0, serializer)
+        }
+    }
+
+    impl<'de> Deserialize<'de> for Bare {
+        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            deserialize(7, 64, deserializer).map(Bare)
+        }
+    }
+
+    #[test]
+    fn who_holds_a_slot_is_counted_wherever_its_handle_goes() {
+        let slot = Bare(Slot::new(7, 64).unwrap());
+        let message = codec::encode(&slot).unwrap();
+        assert_eq!(slot.count(), 2);
+        // Nobody got it.
+        drop(message);
+        assert_eq!(slot.count(), 1);
+
+        let message = codec::encode(&[&slot, &slot]).unwrap();
+        assert_eq!((message.descriptors.len(), slot.count()), (1, 3));
+        let [one, two]: [Bare; 2] =
+            codec::decode(&message.bytes, message.copy_descriptors()).unwrap();
+        message.hand_over();
+        drop(message);
+        assert!(Arc::ptr_eq(&one.0.arena, &slot.0.arena), "the arena is mapped once");
+        drop(one);
+        assert_eq!(slot.count(), 2);
+        drop(two);
+        assert_eq!(slot.count(), 1);
+
+        for method in StartMethod::ALL {
+            fn child(slot: Bare) -> i32 {
+                slot.count() as i32
+            }
+            let process = Process::new(child, Bare(Arc::clone(&slot.0)));
+            let child = process.start_method(method).even_with_threads().start().unwrap();
+            assert_eq!(child.join().unwrap().code(), Some(2), "{method}");
+            assert_eq!(slot.count(), 1, "{method}");
+        }
+    }
+
+    #[test]
+    fn a_handle_of_another_kind_or_size_is_refused() {
+        let slot = Slot::new(8, 64).unwrap();
+        let message = codec::encode(&Bare(slot)).unwrap();
+        let error =
+            codec::decode::<Bare>(&message.bytes, message.copy_descriptors()).err().unwrap();
+        assert!(error.to_string().contains("it is of another type"), "{error}");
+        let slot = Slot::new(7, 32).unwrap();
+        let message = codec::encode(&Bare(slot)).unwrap();
+        let error =
+            codec::decode::<Bare>(&message.bytes, message.copy_descriptors()).err().unwrap();
+        assert!(error.to_string().contains("it is smaller"), "{error}");
+    }
 
     #[test]
     fn a_slot_is_zero_also_when_it_was_used_before() {
