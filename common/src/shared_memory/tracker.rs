@@ -36,7 +36,7 @@ const NAME: &str = "tracker";
 const ATTEMPTS: u32 = 3;
 /// How long a tracker may take until it is ready. Where it takes longer, something is stopped.
 const UNTIL_READY: Duration = Duration::from_secs(60);
-/// How often it is looked at until then.
+/// How often it is looked at until then: nobody can wait for a lock on a file to be taken.
 const TICK: Duration = Duration::from_micros(300);
 
 /// Lists a block that is about to get its name, with a tracker that looks after it.
