@@ -186,10 +186,17 @@ impl Field {
 pub(crate) struct Slot {
     arena: Arc<Arena>,
     offset: usize,
+    /// Where the content begins, and how many bytes it has, all inside the arena.
+    content: NonNull<u8>,
     len: usize,
     /// In which generation of this process it is held; see [`descriptor`].
     generation: AtomicU32,
 }
+
+// SAFETY: an address range that no thread owns; what lies there is atomics, or guarded by them.
+unsafe impl Send for Slot {}
+// SAFETY: as above.
+unsafe impl Sync for Slot {}
 
 impl Slot {
     /// A new place of `len` bytes, all zero, for what `kind` says.
@@ -206,13 +213,14 @@ impl Slot {
         arena.word64(offset + 8).store(len as u64, Ordering::Relaxed);
         let slot = Self::held(arena, offset, len);
         // SAFETY: the content of a slot that nobody else knows yet.
-        unsafe { slot.content().write_bytes(0, len) };
+        unsafe { slot.content.write_bytes(0, len) };
         Ok(Arc::new(slot))
     }
 
     fn held(arena: Arc<Arena>, offset: usize, len: usize) -> Self {
         let generation = AtomicU32::new(descriptor::generation());
-        Self { arena, offset, len, generation }
+        let content = arena.at(offset + HEADER);
+        Self { arena, offset, content, len, generation }
     }
 
     /// The slot at `offset` of an arena that has arrived, whose count has travelled with it.
@@ -239,15 +247,14 @@ impl Slot {
         self.len
     }
 
-    fn content(&self) -> NonNull<u8> {
-        self.arena.at(self.offset + HEADER)
-    }
-
     /// The 32-bit word at `offset` of the content.
     #[inline]
     pub(crate) fn word(&self, offset: usize) -> &AtomicU32 {
-        assert!(offset + 4 <= self.len);
-        self.arena.word(self.offset + HEADER + offset)
+        assert!(offset.is_multiple_of(4) && offset + 4 <= self.len);
+        // SAFETY: inside the content, as just checked.
+        let word = unsafe { self.content.add(offset) };
+        // SAFETY: in range and aligned; any bit pattern is a u32; nobody makes a plain reference to it.
+        unsafe { word.cast().as_ref() }
     }
 
     /// The record at `offset` of the content.
@@ -255,7 +262,7 @@ impl Slot {
     pub(crate) fn record(&self, offset: usize) -> Record<'_> {
         assert!(offset.is_multiple_of(8) && offset + crate::sys::robust::BYTES <= self.len);
         // SAFETY: inside the content, as just checked.
-        let start = unsafe { self.content().add(offset) };
+        let start = unsafe { self.content.add(offset) };
         // SAFETY: in range and aligned; the arena does not move, and is mapped while `self` lives, which
         // outlives every guard of the word.
         unsafe { Record::at(start) }

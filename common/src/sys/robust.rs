@@ -70,9 +70,18 @@ struct OwnHead {
     head: Head,
 }
 
+/// What a thread remembers of itself.
+#[derive(Clone, Copy)]
+struct This {
+    /// The epoch in which the rest is right.
+    epoch: u32,
+    id: u32,
+    head: *mut Head,
+}
+
 thread_local! {
-    /// The epoch in which the head is known, and the head.
-    static HEAD: Cell<(u32, *mut Head)> = const { Cell::new((0, ptr::null_mut())) };
+    static THIS: Cell<This> =
+        const { Cell::new(This { epoch: thread::NO_EPOCH, id: 0, head: ptr::null_mut() }) };
     /// Used where the C library has registered none that we can join.
     static OWN: UnsafeCell<OwnHead> = const {
         let head = Head { first: Next(ptr::null_mut()), distance: DISTANCE, pending: ptr::null_mut() };
@@ -111,29 +120,48 @@ impl<'a> Record<'a> {
 
     /// Says that this thread is about to take the word, or to give it back.
     #[inline]
-    pub(crate) fn begin(self) {
+    pub(crate) fn begin(self) -> Step<'a> {
+        let This { id, head, .. } = this();
         // SAFETY: the head is this thread's own, and no reference to it exists.
-        unsafe { (*head()).pending = next_of(self.links()) };
+        unsafe { (*head).pending = next_of(self.links()) };
         compiler_fence(Ordering::SeqCst);
+        Step { record: self, id, head }
+    }
+}
+
+/// A thread takes a word, or gives it back.
+#[derive(Clone, Copy, Debug)]
+#[must_use = "a step that was begun has an end"]
+pub(crate) struct Step<'a> {
+    record: Record<'a>,
+    id: u32,
+    head: *mut Head,
+}
+
+impl Step<'_> {
+    /// The id of this thread.
+    #[inline]
+    pub(crate) fn me(self) -> u32 {
+        self.id
     }
 
-    /// Says that it has done so, or will not.
+    /// Says that the word is taken or given back, or will not be.
     #[inline]
     pub(crate) fn end(self) {
         compiler_fence(Ordering::SeqCst);
-        // SAFETY: as in `begin`.
-        unsafe { (*head()).pending = ptr::null_mut() };
+        // SAFETY: the head is this thread's own, and no reference to it exists.
+        unsafe { (*self.head).pending = ptr::null_mut() };
     }
 
     /// Puts the word, which this thread has taken, into its list.
     #[inline]
     pub(crate) fn enlist(self) {
-        let (head, next) = (head(), next_of(self.links()));
+        let (head, next) = (self.head, next_of(self.record.links()));
         // SAFETY: the head is this thread's own, and no reference to it exists.
         let first = unsafe { (*head).first.0 };
         let links = Links { before: head.cast(), next: Next(first) };
         // SAFETY: the record is this thread's for as long as it holds the word.
-        unsafe { self.links().write(links) };
+        unsafe { self.record.links().write(links) };
         // SAFETY: the first in the list is a record of this thread, the C library's or ours, or the head.
         unsafe { (*links_of(first)).before = next };
         compiler_fence(Ordering::SeqCst);
@@ -147,7 +175,7 @@ impl<'a> Record<'a> {
     pub(crate) fn delist(self) {
         compiler_fence(Ordering::SeqCst);
         // SAFETY: the record is this thread's for as long as it holds the word.
-        let Links { before, next } = unsafe { self.links().read() };
+        let Links { before, next } = unsafe { self.record.links().read() };
         // SAFETY: both neighbours are in this thread's list: records that it holds, or the head.
         unsafe { (*links_of(next.0)).before = before };
         // SAFETY: as above; where the one before is the head, its next field is the head's first.
@@ -165,16 +193,16 @@ fn next_of(links: *mut Links) -> *mut Next {
     links.cast::<u8>().wrapping_add(size_of::<usize>()).cast()
 }
 
-/// The head of this thread's list.
+/// This thread, and the head of its list.
 #[inline]
-fn head() -> *mut Head {
-    let (epoch, head) = HEAD.get();
-    if epoch == thread::epoch() { head } else { find() }
+fn this() -> This {
+    let this = THIS.get();
+    if thread::is_now(this.epoch) { this } else { find() }
 }
 
 /// Asks for the head that the C library has registered for this thread, or registers one.
 #[cold]
-fn find() -> *mut Head {
+fn find() -> This {
     let mut head = registered().filter(|&head| {
         // SAFETY: the kernel has just told that this is the head of this thread's list.
         unsafe { (*head).distance == DISTANCE }
@@ -190,8 +218,9 @@ fn find() -> *mut Head {
         unsafe { libc::syscall(libc::SYS_set_robust_list, head, size_of::<Head>()) };
         head
     });
-    HEAD.set((thread::epoch(), head));
-    head
+    let this = This { epoch: thread::epoch(), id: thread::id(), head };
+    THIS.set(this);
+    this
 }
 
 /// The head that is registered for this thread.
@@ -232,17 +261,17 @@ mod tests {
     }
 
     fn take(record: Record<'_>) {
-        record.begin();
-        record.word().store(thread::id(), Ordering::SeqCst);
-        record.enlist();
-        record.end();
+        let step = record.begin();
+        record.word().store(step.me(), Ordering::SeqCst);
+        step.enlist();
+        step.end();
     }
 
     fn give_back(record: Record<'_>) {
-        record.begin();
-        record.delist();
+        let step = record.begin();
+        step.delist();
         record.word().store(0, Ordering::SeqCst);
-        record.end();
+        step.end();
     }
 
     #[test]

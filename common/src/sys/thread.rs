@@ -16,37 +16,51 @@ use std::num::NonZeroUsize;
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 
-/// The page that is wiped; null before it is made.
-static EPOCH: AtomicPtr<AtomicU32> = AtomicPtr::new(ptr::null_mut());
-/// Where no page can be wiped: always 0, so that nobody trusts his memory.
+/// The page that is wiped.
+static EPOCH: AtomicPtr<AtomicU32> = AtomicPtr::new((&raw const NONE).cast_mut());
+/// Stands for the page before it is made.
+static NONE: AtomicU32 = AtomicU32::new(0);
+/// Stands for it where no page can be wiped: always 0, so that nobody trusts his memory.
 static NEVER: AtomicU32 = AtomicU32::new(0);
 /// How many epochs this process and those that it is a copy of have had.
 static EPOCHS: AtomicU32 = AtomicU32::new(0);
 
 thread_local! {
-    /// The epoch in which the rest is right; the thread's id; what [`super::robust`] keeps.
-    static KNOWN: Cell<(u32, u32)> = const { Cell::new((0, 0)) };
+    /// The epoch in which the id is right, and the id.
+    static KNOWN: Cell<(u32, u32)> = const { Cell::new((NO_EPOCH, 0)) };
+}
+
+/// Never the number of an epoch, nor what a wiped page holds.
+pub(super) const NO_EPOCH: u32 = u32::MAX;
+
+/// Whether `remembered`, a number that [`epoch`] gave or [`NO_EPOCH`], is that of this process.
+#[inline]
+pub(super) fn is_now(remembered: u32) -> bool {
+    remembered == number()
+}
+
+/// What the page holds: 0 where a new epoch has to be begun.
+#[inline]
+fn number() -> u32 {
+    let page = EPOCH.load(Ordering::Acquire);
+    // SAFETY: a static or the page, which is never unmapped; its first word is only used as an atomic.
+    unsafe { &*page }.load(Ordering::Relaxed)
 }
 
 /// The number of the epoch: another one in each process that is a copy of this one.
 #[inline]
 pub(crate) fn epoch() -> u32 {
-    let page = EPOCH.load(Ordering::Acquire);
-    if !page.is_null() {
-        // SAFETY: the page is never unmapped, and its first word is only used as an atomic.
-        let epoch = unsafe { &*page }.load(Ordering::Relaxed);
-        if epoch != 0 {
-            return epoch;
-        }
+    match number() {
+        0 => new_epoch(),
+        epoch => epoch,
     }
-    new_epoch()
 }
 
 /// The kernel's id of this thread; never 0.
 #[inline]
 pub(crate) fn id() -> u32 {
     let (epoch, id) = KNOWN.get();
-    if epoch == self::epoch() { id } else { ask() }
+    if is_now(epoch) { id } else { ask() }
 }
 
 #[cold]
@@ -59,10 +73,10 @@ fn ask() -> u32 {
 #[cold]
 fn new_epoch() -> u32 {
     let mut page = EPOCH.load(Ordering::Acquire);
-    if page.is_null() {
+    if ptr::eq(page, &raw const NONE) {
         page = new_page();
     }
-    let next = EPOCHS.fetch_add(1, Ordering::Relaxed).wrapping_add(1).max(1);
+    let next = EPOCHS.fetch_add(1, Ordering::Relaxed) % (NO_EPOCH - 1) + 1;
     if ptr::eq(page, &raw const NEVER) {
         return next;
     }
@@ -87,7 +101,7 @@ fn new_page() -> *mut AtomicU32 {
             made = page.as_ptr().cast();
         }
     }
-    let (order, none) = (Ordering::AcqRel, ptr::null_mut());
+    let (order, none) = (Ordering::AcqRel, (&raw const NONE).cast_mut());
     // One that another thread has made meanwhile is taken, and ours stays unused: once, at most.
     EPOCH.compare_exchange(none, made, order, Ordering::Acquire).map_or_else(|page| page, |_| made)
 }

@@ -29,7 +29,7 @@ pub(crate) const HOLDER_PANICKED: u32 = 2;
 #[derive(Clone, Copy)]
 pub(crate) struct Lock<'a> {
     pub(crate) record: Record<'a>,
-    /// Where it was last taken.
+    /// Where it was last taken or given back while another waited for it.
     pub(crate) core: &'a Word,
     /// Written by the holder only.
     pub(crate) news: &'a Word,
@@ -48,61 +48,70 @@ impl Lock<'_> {
     /// Takes it if it is free.
     #[inline]
     pub(crate) fn try_take(self) -> bool {
-        self.record.begin();
-        let taken = self.take_free(0).is_some();
+        let step = self.record.begin();
+        let taken = self.take_free(step.me());
         if taken {
-            self.record.enlist();
-            sign(self.core);
+            step.enlist();
         }
-        self.record.end();
+        step.end();
         taken
     }
 
     /// Takes it, waiting until the deadline.
     #[inline]
     pub(crate) fn take(self, deadline: Deadline) -> Result<(), Refused> {
-        self.record.begin();
-        let taken = match self.take_free(0) {
-            Some(()) => Ok(()),
-            None => self.take_later(deadline),
-        };
+        let step = self.record.begin();
+        let taken =
+            if self.take_free(step.me()) { Ok(()) } else { self.take_later(step.me(), deadline) };
         if taken.is_ok() {
-            self.record.enlist();
-            sign(self.core);
+            step.enlist();
         }
-        self.record.end();
+        step.end();
         taken
     }
 
-    /// One try; `waiters` is what one that has slept adds to its id.
+    /// One try; `held` is what the word shall be: this thread's id, and [`WAITERS`] after a sleep.
     #[inline]
-    fn take_free(self, waiters: u32) -> Option<()> {
+    fn take_free(self, held: u32) -> bool {
         let word = self.record.word();
-        let mut seen = word.load(Ordering::Relaxed);
+        match word.compare_exchange(0, held, Ordering::Acquire, Ordering::Relaxed) {
+            Ok(_) => true,
+            Err(seen) => seen & HOLDER == 0 && self.take_left(held, seen),
+        }
+    }
+
+    /// The same, of a word that is free and not 0.
+    #[cold]
+    fn take_left(self, held: u32, mut seen: u32) -> bool {
+        let word = self.record.word();
         while seen & HOLDER == 0 {
-            let held = me() | (seen & WAITERS) | waiters;
+            let held = held | (seen & WAITERS);
             match word.compare_exchange_weak(seen, held, Ordering::Acquire, Ordering::Relaxed) {
                 Ok(_) => {
                     if seen & DIED != 0 {
                         self.news.store(HOLDER_DIED, Ordering::Relaxed);
                     }
-                    return Some(());
+                    return true;
                 }
                 Err(other) => seen = other,
             }
         }
-        None
+        false
     }
 
     #[cold]
-    fn take_later(self, deadline: Deadline) -> Result<(), Refused> {
+    fn take_later(self, me: u32, deadline: Deadline) -> Result<(), Refused> {
         if self.is_mine() && deadline.is_never() {
             return Err(Refused::Mine);
         }
         let word = self.record.word();
-        let mut waiters = 0;
+        let mut held = me;
         loop {
-            if let Some(()) = spin(self.core, || self.take_free(waiters)) {
+            let taken = spin(self.core, || {
+                (word.load(Ordering::Relaxed) & HOLDER == 0 && self.take_free(held)).then_some(())
+            });
+            if taken.is_some() {
+                sign(self.core);
                 return Ok(());
             }
             let seen = word.load(Ordering::Relaxed);
@@ -118,22 +127,27 @@ impl Lock<'_> {
                 continue;
             }
             if !sleep(word, waited, deadline) {
-                return self.take_free(waiters).ok_or(Refused::Held);
+                return if self.take_free(held) { Ok(()) } else { Err(Refused::Held) };
             }
-            waiters = WAITERS;
+            held = me | WAITERS;
         }
     }
 
     /// Gives it back. To be called by the holder only.
     #[inline]
     pub(crate) fn give_back(self) {
-        self.record.begin();
-        self.record.delist();
-        let word = self.record.word();
-        if word.swap(0, Ordering::Release) & WAITERS != 0 {
-            wake(word, 1);
+        let step = self.record.begin();
+        step.delist();
+        if self.record.word().swap(0, Ordering::Release) & WAITERS != 0 {
+            self.wake_one();
         }
-        self.record.end();
+        step.end();
+    }
+
+    #[cold]
+    fn wake_one(self) {
+        sign(self.core);
+        wake(self.record.word(), 1);
     }
 
     /// Whether this thread holds it.

@@ -1,7 +1,8 @@
 //! The peer `common`: the library of this course.
 
+use common::sync::Lock;
 use common::{Connection, Exit, Pool, Process, StartMethod, pipe};
-use peers::{MIB, Place, Run, ms, pin, unpin, us_per};
+use peers::{MIB, Place, Run, ms, ns_per, pin, unpin, us_per};
 
 fn main() {
     common::init();
@@ -9,6 +10,7 @@ fn main() {
     processes(&run);
     handles(&run);
     round_trips(&run);
+    locks(&run);
     pools(&run);
 }
 
@@ -132,6 +134,22 @@ fn echo_bytes((connection, core): (Connection<(), ()>, Option<usize>)) {
     while let Ok(count) = connection.recv_bytes_into(&mut buffer) {
         connection.send_bytes(&buffer[..count]).unwrap();
     }
+}
+
+/// Lock and unlock, alone.
+fn locks(run: &Run) {
+    const N: usize = 200_000;
+    let lock = Lock::new().unwrap();
+    run.bench("lock_uncontended", "ns", || {
+        pin(0);
+        let time = ns_per(N, || {
+            for _ in 0..N {
+                drop(lock.acquire());
+            }
+        });
+        unpin();
+        time
+    });
 }
 
 /// The tasks of a pool are claimed one by one, so a `map` is also one in chunks of 1.
