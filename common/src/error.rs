@@ -4,6 +4,7 @@ use crate::connection::{RecvError, RecvIntoError, SendError};
 use crate::pool::{MapError, PoolError, TaskError};
 use crate::process::{JoinError, StartError, StartMethodAlreadySet, StillRunning};
 use crate::shared_memory::{ListError, OutOfBounds, SharedMemoryError};
+use crate::sync::{BrokenBarrier, NotOwner, OverRelease};
 use std::fmt;
 use std::io;
 
@@ -46,6 +47,15 @@ pub enum Error {
     /// A shareable list or an item of it could not be used.
     #[error(transparent)]
     List(#[from] ListError),
+    /// A lock was released by one who does not hold it.
+    #[error(transparent)]
+    NotOwner(#[from] NotOwner),
+    /// A semaphore was released too often.
+    #[error(transparent)]
+    OverRelease(#[from] OverRelease),
+    /// A barrier broke.
+    #[error(transparent)]
+    BrokenBarrier(#[from] BrokenBarrier),
     /// A pool could not do its work.
     #[error(transparent)]
     Pool(#[from] PoolError),

@@ -25,6 +25,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::collections::HashMap;
 use std::io;
 use std::ptr::NonNull;
+use std::slice;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
@@ -257,6 +258,16 @@ impl Slot {
         unsafe { word.cast().as_ref() }
     }
 
+    /// `count` 32-bit words from `offset` of the content on.
+    pub(crate) fn words(&self, offset: usize, count: usize) -> &[AtomicU32] {
+        let end = count.checked_mul(4).and_then(|bytes| bytes.checked_add(offset));
+        assert!(offset.is_multiple_of(4) && end.is_some_and(|end| end <= self.len));
+        // SAFETY: inside the content, as just checked, or at its end.
+        let first = unsafe { self.content.add(offset) }.cast::<AtomicU32>();
+        // SAFETY: in range and aligned; any bit pattern is a u32; nobody makes a plain reference to it.
+        unsafe { slice::from_raw_parts(first.as_ptr(), count) }
+    }
+
     /// The record at `offset` of the content.
     #[inline]
     pub(crate) fn record(&self, offset: usize) -> Record<'_> {
@@ -266,6 +277,12 @@ impl Slot {
         // SAFETY: in range and aligned; the arena does not move, and is mapped while `self` lives, which
         // outlives every guard of the word.
         unsafe { Record::at(start) }
+    }
+
+    /// Whether both are the same place.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        // An arena is mapped once.
+        self.content == other.content
     }
 
     /// One handle more: for a message that takes it to somebody.
@@ -296,6 +313,24 @@ impl Slot {
 impl Drop for Slot {
     fn drop(&mut self) {
         self.let_go();
+    }
+}
+
+/// A slot on its way: what a handle serialises of itself.
+pub(crate) struct AsSlot<'a>(pub(crate) &'a Arc<Slot>);
+
+/// A slot of this kind, with at least so many bytes, that has arrived.
+pub(crate) struct OfKind<const KIND: u32, const LEAST: usize>(pub(crate) Arc<Slot>);
+
+impl Serialize for AsSlot<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serialize(self.0, serializer)
+    }
+}
+
+impl<'de, const KIND: u32, const LEAST: usize> Deserialize<'de> for OfKind<KIND, LEAST> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserialize(KIND, LEAST, deserializer).map(Self)
     }
 }
 

@@ -3,9 +3,9 @@
 //! The states stand in `algorithm/event.rs`.
 
 use super::algorithm::event as algorithm;
+use super::travels;
 use super::word::Deadline;
-use crate::shared::arena::{self, Slot};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use crate::shared::arena::Slot;
 use std::fmt;
 use std::io;
 use std::sync::Arc;
@@ -83,14 +83,4 @@ impl fmt::Debug for Event {
     }
 }
 
-impl Serialize for Event {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        arena::serialize(&self.slot, serializer)
-    }
-}
-
-impl<'de> Deserialize<'de> for Event {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Ok(Self { slot: arena::deserialize(KIND, BYTES, deserializer)? })
-    }
-}
+travels!(Event, KIND, BYTES);

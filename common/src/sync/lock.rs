@@ -4,11 +4,11 @@
 //! kernel gives it to the next waiter, who is told, because what it protects may be half changed.
 
 use super::algorithm::lock::{self as algorithm, Refused};
+use super::travels;
 use super::word::Deadline;
 use crate::process;
-use crate::shared::arena::{self, Slot};
+use crate::shared::arena::Slot;
 use crate::sys::robust;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 use std::io;
 use std::marker::PhantomData;
@@ -57,7 +57,7 @@ impl Lock {
         Ok(Self { slot: Slot::new(KIND, BYTES)? })
     }
 
-    fn words(&self) -> algorithm::Lock<'_> {
+    pub(super) fn words(&self) -> algorithm::Lock<'_> {
         words(&self.slot)
     }
 
@@ -66,7 +66,7 @@ impl Lock {
     /// # Panics
     ///
     /// Where this thread holds it already: it would wait for itself for ever. For that there is an
-    /// `RLock`.
+    /// [`RLock`](super::RLock).
     #[track_caller]
     pub fn acquire(&self) -> LockGuard<'_> {
         match self.words().take(Deadline::NEVER) {
@@ -118,7 +118,7 @@ pub(super) fn words(slot: &Slot) -> algorithm::Lock<'_> {
     algorithm::Lock { record: slot.record(0), core: slot.word(CORE), news: slot.word(NEWS) }
 }
 
-/// A lock that this thread holds.
+/// A [`Lock`] that this thread holds.
 #[derive(Debug)]
 #[must_use = "dropping it gives the lock back"]
 pub struct LockGuard<'a> {
@@ -138,6 +138,16 @@ impl<'a> LockGuard<'a> {
     #[must_use]
     pub fn previous_holder_died(&self) -> bool {
         self.news != algorithm::NOTHING
+    }
+
+    /// Whether it is a guard of this lock.
+    pub(super) fn is_of(&self, lock: &Lock) -> bool {
+        self.lock.slot.is(&lock.slot)
+    }
+
+    /// After the lock was given back and taken again: what the holders in between have left.
+    pub(super) fn renew(&mut self) {
+        self.news = self.lock.words().take_news();
     }
 
     /// Keeps the lock beyond the guard, until [`Lock::release`] in this same thread (in Python:
@@ -183,17 +193,7 @@ pub(super) fn holder(words: algorithm::Lock<'_>) -> String {
     if is_thread { "SomeOtherThread" } else { "SomeOtherProcess" }.to_string()
 }
 
-impl Serialize for Lock {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        arena::serialize(&self.slot, serializer)
-    }
-}
-
-impl<'de> Deserialize<'de> for Lock {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Ok(Self { slot: arena::deserialize(KIND, BYTES, deserializer)? })
-    }
-}
+travels!(Lock, KIND, BYTES);
 
 #[cfg(test)]
 mod tests {

@@ -12,6 +12,7 @@ use std::hint;
 use std::sync::atomic::AtomicU32;
 use std::time::{Duration, Instant};
 
+pub(crate) use crate::sys::identity::{Identity, is_alive, this as this_process};
 pub(crate) use crate::sys::robust::{DIED, HOLDER, Record, WAITERS};
 pub(crate) use crate::sys::thread::id as me;
 pub(crate) use std::sync::atomic::Ordering;
@@ -19,8 +20,10 @@ pub(crate) use std::sync::atomic::Ordering;
 /// A word of shared memory on which processes sleep.
 pub(crate) type Word = AtomicU32;
 
-/// The longest sleep without a look.
-pub(crate) const SLICE: Duration = Duration::from_millis(100);
+/// The longest sleep without a look: with [`GAP`], less than 100 ms.
+const SLICE: Duration = Duration::from_millis(75);
+/// How long what [`is_due`] guards rests between two times, in milliseconds.
+const GAP: u32 = 15;
 /// How long spinning is worth it: about what it costs to be woken.
 const SPIN: Duration = Duration::from_micros(50);
 /// How many looks between two at the clock.
@@ -41,6 +44,17 @@ impl Deadline {
     pub(crate) fn is_never(self) -> bool {
         self.0.is_none()
     }
+
+    /// This one, or in a slice from now.
+    pub(crate) fn or_a_slice(self) -> Self {
+        let slice = Instant::now().checked_add(SLICE);
+        Self(self.0.into_iter().chain(slice).min())
+    }
+
+    /// Whether it is over.
+    pub(crate) fn has_passed(self) -> bool {
+        self.0.is_some_and(|deadline| deadline <= Instant::now())
+    }
 }
 
 /// Sleeps while `word` holds `expected`, for a slice at most; false when the time is up.
@@ -59,6 +73,26 @@ pub(crate) fn sleep(word: &Word, expected: u32, deadline: Deadline) -> bool {
 /// Wakes at most `count` of those who sleep on `word`; how many it has woken.
 pub(crate) fn wake(word: &Word, count: u32) -> u32 {
     futex::wake(word, count.try_into().unwrap_or(i32::MAX))
+}
+
+/// Lets at most `count` of those who sleep on `word` sleep on `other`; how many, or `None` where `word`
+/// does not hold `expected` any more.
+pub(crate) fn requeue(word: &Word, expected: u32, other: &Word, count: u32) -> Option<u32> {
+    futex::requeue(word, expected, other, count.try_into().unwrap_or(i32::MAX))
+}
+
+/// Whether it is time to look for processes that are gone, and this thread is the one to do it.
+///
+/// Such a look costs a file for each process; however many wait, one in [`GAP`] does it.
+pub(crate) fn is_due(last: &Word) -> bool {
+    let (now, then) = (milliseconds(), last.load(Ordering::Relaxed));
+    now.wrapping_sub(then) >= GAP
+        && last.compare_exchange(then, now, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+}
+
+/// Of a clock that all processes share.
+fn milliseconds() -> u32 {
+    thread::clock().as_millis() as u32
 }
 
 /// Notes in `core` where this thread acts, for those who wait for it.

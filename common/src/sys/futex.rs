@@ -5,7 +5,7 @@
 //!
 //! # System calls
 //!
-//! `futex(2)`: `FUTEX_WAIT` (with a relative limit) and `FUTEX_WAKE`.
+//! `futex(2)`: `FUTEX_WAIT` (with a relative limit), `FUTEX_WAKE`, `FUTEX_CMP_REQUEUE`.
 
 use super::checked;
 use std::ptr;
@@ -45,6 +45,31 @@ pub(crate) fn wake(word: &AtomicU32, count: i32) -> u32 {
     result.try_into().unwrap_or(0)
 }
 
+/// Lets at most `count` of those who sleep on `word` sleep on `other` instead; how many, or `None` where
+/// `word` does not hold `expected` any more.
+pub(crate) fn requeue(
+    word: &AtomicU32,
+    expected: u32,
+    other: &AtomicU32,
+    count: i32,
+) -> Option<u32> {
+    // In the place of a limit stands how many to move; the word is checked, and none is woken.
+    let count = libc::c_long::from(count);
+    // SAFETY: both words are valid; the call reads the first and no other memory of ours.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_futex,
+            word.as_ptr(),
+            libc::FUTEX_CMP_REQUEUE,
+            0,
+            count,
+            other.as_ptr(),
+            expected,
+        )
+    };
+    checked(result).ok()?.try_into().ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -76,6 +101,23 @@ mod tests {
             });
             word.store(1, SeqCst);
             wake(&word, i32::MAX);
+        });
+    }
+
+    #[test]
+    fn who_is_moved_is_woken_by_the_other_word() {
+        let (word, other) = (AtomicU32::new(0), AtomicU32::new(0));
+        assert_eq!(requeue(&word, 1, &other, 1), None);
+        std::thread::scope(|scope| {
+            let sleeper = scope.spawn(|| {
+                wait(&word, 0, Duration::from_secs(3600));
+            });
+            // Until it sleeps, and so can be moved, there is nobody to wake.
+            while wake(&other, 1) == 0 {
+                assert!(requeue(&word, 0, &other, 1).is_some());
+                std::thread::yield_now();
+            }
+            sleeper.join().unwrap();
         });
     }
 }

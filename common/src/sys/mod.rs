@@ -9,6 +9,7 @@
 //! | [`socket`] | socket pairs that carry bytes and descriptors, `poll` |
 //! | [`memory`] | memory that has no name and that several processes map |
 //! | [`thread`] | which thread this is, and on which core it runs |
+//! | [`identity`] | which process this is, so that no later one can be taken for it |
 //! | [`robust`] | words that the kernel marks when the thread that holds them dies |
 //! | [`named`] | memory in /dev/shm: how it gets a name and loses it |
 //! | [`lock`] | locks on bytes of an open file, which end with its last descriptor |
@@ -26,6 +27,7 @@ pub(crate) mod cpu;
 pub(crate) mod descriptor;
 pub(crate) mod entry;
 pub(crate) mod futex;
+pub(crate) mod identity;
 pub(crate) mod lifeline;
 pub(crate) mod lock;
 pub(crate) mod memory;

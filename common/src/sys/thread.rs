@@ -11,10 +11,12 @@
 //! `gettid(2)`, `madvise(2)`, `mmap(2)`; `sched_getcpu(3)`, which reads a word that the kernel keeps.
 
 use nix::sys::mman::{MapFlags, MmapAdvise, ProtFlags, madvise, mmap_anonymous};
+use nix::time::{ClockId, clock_gettime};
 use std::cell::Cell;
 use std::num::NonZeroUsize;
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
+use std::time::Duration;
 
 /// The page that is wiped.
 static EPOCH: AtomicPtr<AtomicU32> = AtomicPtr::new((&raw const NONE).cast_mut());
@@ -111,6 +113,12 @@ fn new_page() -> *mut AtomicU32 {
 pub(crate) fn core() -> u32 {
     // SAFETY: takes nothing and returns a number; -1 where the kernel cannot tell.
     unsafe { libc::sched_getcpu() }.cast_unsigned()
+}
+
+/// How long the machine runs, by a clock that all its processes share.
+pub(crate) fn clock() -> Duration {
+    let time = clock_gettime(ClockId::CLOCK_MONOTONIC).map(Duration::from);
+    time.expect("a monotonic clock is always there")
 }
 
 #[cfg(test)]

@@ -61,8 +61,8 @@ impl Lock<'_> {
     #[inline]
     pub(crate) fn take(self, deadline: Deadline) -> Result<(), Refused> {
         let step = self.record.begin();
-        let taken =
-            if self.take_free(step.me()) { Ok(()) } else { self.take_later(step.me(), deadline) };
+        let me = step.me();
+        let taken = if self.take_free(me) { Ok(()) } else { self.take_later(me, me, deadline) };
         if taken.is_ok() {
             step.enlist();
         }
@@ -99,13 +99,23 @@ impl Lock<'_> {
         false
     }
 
+    /// Takes it after a wait for something else, in which this thread has perhaps been moved to those
+    /// who sleep on the word, and was woken in their place.
+    pub(crate) fn take_again(self, was_woken: bool) {
+        let step = self.record.begin();
+        let held = if was_woken { step.me() | WAITERS } else { step.me() };
+        if self.take_free(held) || self.take_later(step.me(), held, Deadline::NEVER).is_ok() {
+            step.enlist();
+        }
+        step.end();
+    }
+
     #[cold]
-    fn take_later(self, me: u32, deadline: Deadline) -> Result<(), Refused> {
+    fn take_later(self, me: u32, mut held: u32, deadline: Deadline) -> Result<(), Refused> {
         if self.is_mine() && deadline.is_never() {
             return Err(Refused::Mine);
         }
         let word = self.record.word();
-        let mut held = me;
         loop {
             let taken = spin(self.core, || {
                 (word.load(Ordering::Relaxed) & HOLDER == 0 && self.take_free(held)).then_some(())

@@ -1,0 +1,130 @@
+//! Who waits gives a lock back and takes it again when it is notified.
+//!
+//! All words are written under that lock.
+//!
+//! | word | content |
+//! | --- | --- |
+//! | `next` | the number of the next one who waits |
+//! | the members' counts | how many wait in each process, notified or not |
+//! | `others` | how many wait for whose process the table has no room |
+//! | `waiting` | the sum of both |
+//! | `owed` | how many of them are notified and have not gone on yet |
+//! | `until` | only those with a smaller number may go on for it |
+//!
+//! A notification is nobody's: any who waited already may take it, and takes it under the lock, as the
+//! last thing before it goes on. So one that was woken and is killed has taken nothing, and another of
+//! them goes on in its place when it looks again.
+//!
+//! Those who were killed are still counted as waiting until somebody looks for them, forgets their
+//! counts, and computes the sum again. Until then a notification can be owed to nobody, and one who
+//! comes later may take it: a wait may then end for nothing, as it may in most libraries.
+//!
+//! Who is notified could do nothing while the notifier holds the lock. So it is not woken: it is moved
+//! from the sleepers of the condition to those of the lock, of which each give-back wakes one.
+
+use super::super::word::{Deadline, Ordering, WAITERS, Word, is_due, sign, spin};
+use super::event_count::EventCount;
+use super::lock::Lock;
+use super::members::{Entered, Members};
+
+#[derive(Clone, Copy)]
+pub(crate) struct Condition<'a> {
+    pub(crate) lock: Lock<'a>,
+    pub(crate) next: &'a Word,
+    pub(crate) waiting: &'a Word,
+    pub(crate) others: &'a Word,
+    pub(crate) owed: &'a Word,
+    pub(crate) until: &'a Word,
+    pub(crate) members: Members<'a>,
+    pub(crate) sleepers: EventCount<'a>,
+    /// When somebody looked last for processes that are gone.
+    pub(crate) looked: &'a Word,
+    /// Where it was last notified.
+    pub(crate) core: &'a Word,
+}
+
+impl Condition<'_> {
+    /// Gives the lock back, waits, and takes the lock again; whether it was notified before the
+    /// deadline. To be called by the lock's holder only.
+    pub(crate) fn wait(self, deadline: Deadline) -> bool {
+        let number = get(self.next);
+        set(self.next, number.wrapping_add(1));
+        let count = match self.members.enter() {
+            Entered::Own(member) | Entered::Taken(member) => member.counter(),
+            Entered::Full => self.others,
+        };
+        set(count, get(count) + 1);
+        set(self.waiting, get(self.waiting) + 1);
+        self.lock.give_back();
+
+        let mut is_in_time = true;
+        let notified = loop {
+            let woken = is_in_time && self.sleep(number, deadline, &mut is_in_time);
+            self.lock.take_again(woken);
+            if self.is_owed(number) {
+                set(self.owed, get(self.owed) - 1);
+                break true;
+            }
+            if !is_in_time {
+                break false;
+            }
+            if is_due(self.looked) {
+                self.forget_the_dead();
+            }
+            self.lock.give_back();
+        };
+        set(count, get(count).saturating_sub(1));
+        set(self.waiting, get(self.waiting).saturating_sub(1));
+        notified
+    }
+
+    /// Waits without the lock until there may be something; whether it slept.
+    fn sleep(self, number: u32, deadline: Deadline, is_in_time: &mut bool) -> bool {
+        let look = || self.is_owed(number).then_some(());
+        if spin(self.core, look).is_some() {
+            return false;
+        }
+        let announced = self.sleepers.announce();
+        if look().is_some() {
+            return false;
+        }
+        *is_in_time = self.sleepers.sleep(announced, deadline);
+        true
+    }
+
+    fn is_owed(self, number: u32) -> bool {
+        let until = self.until.load(Ordering::Relaxed);
+        self.owed.load(Ordering::Acquire) > 0 && number.wrapping_sub(until).cast_signed() < 0
+    }
+
+    /// Notifies at most `count` of those who wait. To be called by the lock's holder only.
+    pub(crate) fn notify(self, count: u32) {
+        let owed = get(self.owed);
+        let count = count.min(get(self.waiting).saturating_sub(owed));
+        if count == 0 {
+            return;
+        }
+        sign(self.core);
+        set(self.until, get(self.next));
+        self.owed.store(owed + count, Ordering::Release);
+        let advanced = self.sleepers.advance();
+        // Whoever gives the lock back wakes the next of its sleepers.
+        if self.sleepers.move_to(advanced, self.lock.record.word(), count) > 0 {
+            self.lock.record.word().fetch_or(WAITERS, Ordering::Relaxed);
+        }
+    }
+
+    fn forget_the_dead(self) {
+        self.members.dead(1).for_each(|member| set(member.counter(), 0));
+        set(self.waiting, self.members.sum() + get(self.others));
+        set(self.owed, get(self.owed).min(get(self.waiting)));
+    }
+}
+
+fn get(word: &Word) -> u32 {
+    word.load(Ordering::Relaxed)
+}
+
+fn set(word: &Word, value: u32) {
+    word.store(value, Ordering::Relaxed);
+}

@@ -1,0 +1,349 @@
+//! Wait, with a lock, until another says that something has changed (in Python: `Condition`).
+//!
+//! The states stand in `algorithm/condition.rs`. A waiter that is killed takes no notification along.
+
+use super::algorithm::condition as algorithm;
+use super::algorithm::event_count::EventCount;
+use super::algorithm::members::{ENTRY, Members};
+use super::lock::{Lock, LockGuard};
+use super::word::Deadline;
+use crate::shared::arena::{self, Slot};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+/// What the slot of a condition says that it is.
+const KIND: u32 = u32::from_be_bytes(*b"cond");
+/// Eight words, and a table of the processes that wait.
+const NEXT: usize = 0;
+const WAITING: usize = 4;
+const OTHERS: usize = 8;
+const OWED: usize = 12;
+const UNTIL: usize = 16;
+const SLEEPERS: usize = 20;
+const LOOKED: usize = 24;
+const CORE: usize = 28;
+const MEMBERS: usize = 32;
+/// For how many processes the table has room.
+const PROCESSES: usize = 64;
+const BYTES: usize = MEMBERS + PROCESSES * 4 * ENTRY;
+
+/// A lock, and a place to wait in until another process says that something has changed.
+///
+/// Who waits gives the lock back meanwhile. What is waited for is best told by a question that is asked
+/// again each time ([`wait_while`](Condition::wait_while)): a notification that came before the wait
+/// would not be seen by a bare [`wait`](Condition::wait).
+///
+/// A clone, and what arrives in another process, is the same condition.
+///
+/// ```
+/// use common::sync::Condition;
+/// use std::time::Duration;
+///
+/// let condition = Condition::new()?;
+/// let mut guard = condition.acquire();
+/// condition.notify(&guard, 1); // nobody waits
+/// assert!(!condition.wait_timeout(&mut guard, Duration::from_millis(1)));
+/// # std::io::Result::Ok(())
+/// ```
+///
+/// # Limits
+///
+/// Any number may wait. Where waiters are killed, a bare `wait` of another may end without a
+/// notification of its own, within 100 ms of it, or at any time where more than 64 processes wait.
+#[derive(Clone)]
+pub struct Condition {
+    lock: Lock,
+    slot: Arc<Slot>,
+}
+
+impl Condition {
+    /// A new condition with a lock of its own.
+    ///
+    /// # Errors
+    ///
+    /// Where the machine has no shared memory or no descriptor left.
+    pub fn new() -> io::Result<Self> {
+        Self::with_lock(&Lock::new()?)
+    }
+
+    /// A new condition with a lock that there is already: several can share one, such as "not empty" and
+    /// "not full" of one buffer.
+    ///
+    /// # Errors
+    ///
+    /// Where the machine has no shared memory or no descriptor left.
+    #[doc(alias = "Condition")]
+    pub fn with_lock(lock: &Lock) -> io::Result<Self> {
+        Ok(Self { lock: lock.clone(), slot: Slot::new(KIND, BYTES)? })
+    }
+
+    /// Its lock.
+    #[must_use]
+    pub fn lock(&self) -> &Lock {
+        &self.lock
+    }
+
+    /// Takes its lock; waits until it is free. Dropping the guard gives it back.
+    ///
+    /// # Panics
+    ///
+    /// Where this thread holds it already.
+    #[track_caller]
+    pub fn acquire(&self) -> LockGuard<'_> {
+        self.lock.acquire()
+    }
+
+    /// Takes its lock if it is free.
+    #[doc(alias = "acquire")]
+    #[must_use]
+    pub fn try_acquire(&self) -> Option<LockGuard<'_>> {
+        self.lock.try_acquire()
+    }
+
+    /// Takes its lock; waits until it is free, at most for `limit`.
+    #[doc(alias = "acquire")]
+    #[must_use]
+    pub fn acquire_timeout(&self, limit: Duration) -> Option<LockGuard<'_>> {
+        self.lock.acquire_timeout(limit)
+    }
+
+    /// Gives the lock back, waits to be notified, and takes the lock again.
+    ///
+    /// # Panics
+    ///
+    /// Where the guard is of another lock.
+    #[track_caller]
+    pub fn wait(&self, guard: &mut LockGuard<'_>) {
+        while !self.wait_until(guard, Deadline::NEVER) {}
+    }
+
+    /// Gives the lock back, waits to be notified, at most for `limit`, and takes the lock again, however
+    /// long that takes; whether it was notified.
+    ///
+    /// # Panics
+    ///
+    /// Where the guard is of another lock.
+    #[doc(alias = "wait")]
+    #[track_caller]
+    pub fn wait_timeout(&self, guard: &mut LockGuard<'_>, limit: Duration) -> bool {
+        self.wait_until(guard, Deadline::after(limit))
+    }
+
+    /// Waits while `is_to_wait` says so: it is asked at first, each time this is notified, and every
+    /// 100 ms, always with the lock.
+    ///
+    /// # Panics
+    ///
+    /// Where the guard is of another lock, or `is_to_wait` panics.
+    #[doc(alias = "wait_for")]
+    #[track_caller]
+    pub fn wait_while(&self, guard: &mut LockGuard<'_>, mut is_to_wait: impl FnMut() -> bool) {
+        while is_to_wait() {
+            self.wait_until(guard, Deadline::NEVER.or_a_slice());
+        }
+    }
+
+    /// Waits while `is_to_wait` says so, at most for `limit`; whether it says so no more.
+    ///
+    /// # Panics
+    ///
+    /// Where the guard is of another lock, or `is_to_wait` panics.
+    #[doc(alias = "wait_for")]
+    #[track_caller]
+    pub fn wait_while_timeout(
+        &self,
+        guard: &mut LockGuard<'_>,
+        limit: Duration,
+        mut is_to_wait: impl FnMut() -> bool,
+    ) -> bool {
+        let deadline = Deadline::after(limit);
+        while is_to_wait() {
+            if deadline.has_passed() {
+                return false;
+            }
+            self.wait_until(guard, deadline.or_a_slice());
+        }
+        true
+    }
+
+    /// Lets at most `count` of those who wait go on. They need the lock, so they do when the guard is
+    /// dropped.
+    ///
+    /// # Panics
+    ///
+    /// Where the guard is of another lock.
+    #[track_caller]
+    pub fn notify(&self, guard: &LockGuard<'_>, count: u32) {
+        self.words(guard).notify(count);
+    }
+
+    /// Lets all who wait go on.
+    ///
+    /// # Panics
+    ///
+    /// Where the guard is of another lock.
+    #[track_caller]
+    pub fn notify_all(&self, guard: &LockGuard<'_>) {
+        self.words(guard).notify(u32::MAX);
+    }
+
+    #[track_caller]
+    fn wait_until(&self, guard: &mut LockGuard<'_>, deadline: Deadline) -> bool {
+        let notified = self.words(guard).wait(deadline);
+        guard.renew();
+        notified
+    }
+
+    #[track_caller]
+    fn words(&self, guard: &LockGuard<'_>) -> algorithm::Condition<'_> {
+        assert!(
+            guard.is_of(&self.lock),
+            "the guard is of another lock; take that of this condition by acquire()"
+        );
+        let slot = &self.slot;
+        algorithm::Condition {
+            lock: self.lock.words(),
+            next: slot.word(NEXT),
+            waiting: slot.word(WAITING),
+            others: slot.word(OTHERS),
+            owed: slot.word(OWED),
+            until: slot.word(UNTIL),
+            members: Members { words: slot.words(MEMBERS, PROCESSES * ENTRY) },
+            sleepers: EventCount { word: slot.word(SLEEPERS) },
+            looked: slot.word(LOOKED),
+            core: slot.word(CORE),
+        }
+    }
+}
+
+/// Its lock, and how many wait: `Condition(Lock(None), 2)`.
+impl fmt::Debug for Condition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let waiting = self.slot.word(WAITING).load(Ordering::Relaxed);
+        write!(f, "Condition({:?}, {waiting})", self.lock)
+    }
+}
+
+impl Serialize for Condition {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        (&self.lock, arena::AsSlot(&self.slot)).serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Condition {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let (lock, arena::OfKind(slot)) =
+            <(Lock, arena::OfKind<KIND, BYTES>)>::deserialize(deserializer)?;
+        Ok(Self { lock, slot })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Process;
+    use crate::connection::{Connection, pipe};
+    use std::sync::atomic::AtomicU32;
+
+    #[test]
+    fn a_notification_lets_one_go_on_and_all_of_them_all() {
+        let condition = Condition::new().unwrap();
+        let (inside, passed) = (AtomicU32::new(0), AtomicU32::new(0));
+        let wait_for = |word: &AtomicU32, number| {
+            while word.load(Ordering::SeqCst) < number {
+                std::thread::yield_now();
+            }
+        };
+        std::thread::scope(|scope| {
+            for _ in 0..6 {
+                scope.spawn(|| {
+                    let mut guard = condition.acquire();
+                    inside.fetch_add(1, Ordering::SeqCst);
+                    condition.wait(&mut guard);
+                    passed.fetch_add(1, Ordering::SeqCst);
+                });
+            }
+            wait_for(&inside, 6);
+            for (count, after) in [(2, 2), (1, 3), (u32::MAX, 6)] {
+                let guard = condition.acquire();
+                condition.notify(&guard, count);
+                drop(guard);
+                wait_for(&passed, after);
+                let mut guard = condition.acquire();
+                assert!(!condition.wait_timeout(&mut guard, Duration::from_millis(5)));
+                assert_eq!(passed.load(Ordering::SeqCst), after);
+            }
+        });
+        assert_eq!(format!("{condition:?}"), "Condition(Lock(None), 0)");
+    }
+
+    #[test]
+    fn a_waiter_that_was_killed_takes_no_notification_along() {
+        fn wait((condition, ready): (Condition, Connection<(), ()>)) {
+            let mut guard = condition.acquire();
+            ready.send(&()).unwrap();
+            condition.wait(&mut guard);
+        }
+        let condition = Condition::new().unwrap();
+        let (ours, theirs) = pipe::<(), ()>().unwrap();
+        let child = Process::new(wait, (condition.clone(), theirs)).start().unwrap();
+        ours.recv().unwrap();
+        // It has the lock until it waits.
+        drop(condition.acquire());
+        child.kill().unwrap();
+        child.join().unwrap();
+        let inside = AtomicU32::new(0);
+        std::thread::scope(|scope| {
+            let waiter = scope.spawn(|| {
+                let mut guard = condition.acquire();
+                inside.store(1, Ordering::SeqCst);
+                condition.wait(&mut guard);
+            });
+            while inside.load(Ordering::SeqCst) == 0 {
+                std::thread::yield_now();
+            }
+            let guard = condition.acquire();
+            condition.notify(&guard, 1);
+            drop(guard);
+            waiter.join().unwrap();
+        });
+    }
+
+    #[test]
+    fn conditions_can_share_a_lock() {
+        let lock = Lock::new().unwrap();
+        let (full, empty) =
+            (Condition::with_lock(&lock).unwrap(), Condition::with_lock(&lock).unwrap());
+        let item = AtomicU32::new(0);
+        let moved = std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for number in 1..=500 {
+                    let mut guard = empty.acquire();
+                    empty.wait_while(&mut guard, || item.load(Ordering::Relaxed) != 0);
+                    item.store(number, Ordering::Relaxed);
+                    full.notify(&guard, 1);
+                }
+            });
+            let mut sum = 0;
+            for _ in 0..500 {
+                let mut guard = lock.acquire();
+                full.wait_while(&mut guard, || item.load(Ordering::Relaxed) == 0);
+                sum += item.swap(0, Ordering::Relaxed);
+                empty.notify(&guard, 1);
+            }
+            sum
+        });
+        assert_eq!(moved, 500 * 501 / 2);
+    }
+
+    #[test]
+    #[should_panic(expected = "the guard is of another lock")]
+    fn a_guard_of_another_lock_is_refused() {
+        let (one, other) = (Condition::new().unwrap(), Condition::new().unwrap());
+        one.notify(&other.acquire(), 1);
+    }
+}
