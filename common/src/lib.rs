@@ -7,10 +7,11 @@
 //! | [`process`] | start a function in a process of its own, wait for it | `Process` |
 //! | [`connection`] | two ends of a pipe that carry typed messages | `Pipe` |
 //! | [`cpu`] | how many processors there are, and which a process may use | `cpu_count` |
-//! | [`sync`] | wait for what another process does | `Event` |
+//! | [`sync`] | wait for what another process does | `Lock` … `Barrier` |
 //! | [`shared_memory`] | memory with a name, which Python programs find too | `shared_memory` |
 //! | [`pool`] | a fixed number of processes that share out the calls | `Pool` |
 //! | [`log`] | a log with a stopwatch | the course's `Log` |
+//! | [`point`] | what every operation passes first, for whoever wants to watch | |
 //! | [`codec`] | what a message looks like, and its limits | `pickle` |
 //! | [`error`] | every error in one type, for `main` | |
 //!
@@ -38,7 +39,9 @@
 //! | run one function beside the program | [`Process`] |
 //! | call one function for many inputs, on all cores | [`Pool`] |
 //! | let two processes talk | [`pipe()`] |
-//! | let many processes wait for one moment | [`sync::Event`] |
+//! | keep others out while you change something | [`sync::Lock`] |
+//! | wait until another process has done something | [`sync::Condition`], [`sync::Event`] |
+//! | go on together, step by step | [`sync::Barrier`] |
 //! | let several processes see the same numbers, by a name | [`SharedMemory`] |
 //! | the same for a few values of several kinds | [`ShareableList`] |
 
@@ -61,6 +64,7 @@ pub mod pool;
 pub mod codec;
 pub mod error;
 pub mod log;
+pub mod point;
 
 mod shared;
 mod sys;

@@ -1,12 +1,15 @@
 //! A typed connection, and the pair of them that a pipe is (in Python: `Pipe`).
 
 use super::channel::{Channel, Frame, RecvError, RecvIntoError, SendError};
+use super::handle::Handle;
 use crate::codec::{self, MAX_BYTES};
+use crate::point::{self, Kind, Name, Named, Operation};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::io;
 use std::marker::PhantomData;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Two connected ends: what one sends the other receives, both ways (in Python: `Pipe()`).
@@ -26,9 +29,11 @@ use std::time::Duration;
 ///
 /// Where this process has no descriptor left.
 #[doc(alias = "Pipe")]
+#[track_caller]
 pub fn pipe<S, R>() -> io::Result<(Connection<S, R>, Connection<R, S>)> {
+    let names = (Name::new(Kind::Connection), Name::new(Kind::Connection));
     let (left, right) = Channel::pair()?;
-    Ok((Connection::over(left), Connection::over(right)))
+    Ok((Connection::over(names.0, left), Connection::over(names.1, right)))
 }
 
 /// Two connected ends of which one only sends and the other only receives (in Python:
@@ -56,6 +61,7 @@ pub fn pipe<S, R>() -> io::Result<(Connection<S, R>, Connection<R, S>)> {
 /// # Errors
 ///
 /// Where this process has no descriptor left.
+#[track_caller]
 pub fn one_way_pipe<T>() -> io::Result<(Receiver<T>, Sender<T>)> {
     pipe()
 }
@@ -81,17 +87,27 @@ pub enum OneWay {}
 /// [`recv`]: Connection::recv
 #[derive(Debug)]
 pub struct Connection<S, R = S> {
+    name: Name,
     channel: Channel,
     types: PhantomData<fn(S) -> R>,
 }
 
+impl<S, R> Named for Connection<S, R> {
+    fn name(&self) -> &Name {
+        &self.name
+    }
+}
+
 impl<S, R> Connection<S, R> {
-    fn over(channel: Channel) -> Self {
-        Self { channel, types: PhantomData }
+    fn over(name: Name, channel: Channel) -> Self {
+        Self { name, channel, types: PhantomData }
     }
 
     /// Closes this end. Dropping it does the same; this says so.
-    pub fn close(self) {}
+    #[track_caller]
+    pub fn close(self) {
+        point::before(Operation::Close, &self);
+    }
 }
 
 impl<S: Serialize, R> Connection<S, R> {
@@ -101,7 +117,9 @@ impl<S: Serialize, R> Connection<S, R> {
     ///
     /// [`SendError::Closed`] when the other end is closed or its process has ended; see
     /// [`SendError`] for the rest. The value stays with the caller.
+    #[track_caller]
     pub fn send(&self, value: &S) -> Result<(), SendError> {
+        point::before(Operation::Send, self);
         self.channel.send(&codec::encode(value)?)
     }
 
@@ -121,7 +139,9 @@ impl<S: Serialize, R> Connection<S, R> {
     /// # Errors
     ///
     /// As for [`send`](Connection::send).
+    #[track_caller]
     pub fn send_bytes(&self, bytes: &[u8]) -> Result<(), SendError> {
+        point::before(Operation::Send, self);
         self.channel.send_bytes(bytes)
     }
 }
@@ -134,7 +154,9 @@ impl<S, R: DeserializeOwned> Connection<S, R> {
     /// [`RecvError::Eof`] when the other end is closed and nothing is left; see [`RecvError`] for
     /// the rest. After a message of another type ([`RecvError::Decode`]) the next one may be read;
     /// after one that was cut off or damaged nothing can.
+    #[track_caller]
     pub fn recv(&self) -> Result<R, RecvError> {
+        point::before(Operation::Recv, self);
         let Frame { bytes, descriptors } = self.channel.receive(MAX_BYTES)?;
         let value = codec::decode(&bytes, descriptors);
         self.channel.give_back(bytes);
@@ -147,6 +169,7 @@ impl<S, R: DeserializeOwned> Connection<S, R> {
     /// # Errors
     ///
     /// Where this process was forked and not given this end.
+    #[track_caller]
     pub fn poll(&self) -> io::Result<bool> {
         self.poll_timeout(Duration::ZERO)
     }
@@ -156,7 +179,9 @@ impl<S, R: DeserializeOwned> Connection<S, R> {
     /// # Errors
     ///
     /// As for [`poll`](Connection::poll).
+    #[track_caller]
     pub fn poll_timeout(&self, limit: Duration) -> io::Result<bool> {
+        point::before(Operation::Poll, self);
         self.channel.poll(Some(limit))
     }
 
@@ -165,6 +190,7 @@ impl<S, R: DeserializeOwned> Connection<S, R> {
     /// # Errors
     ///
     /// As for [`recv`](Connection::recv), but nothing is decoded.
+    #[track_caller]
     pub fn recv_bytes(&self) -> Result<Vec<u8>, RecvError> {
         self.recv_bytes_max(MAX_BYTES)
     }
@@ -176,7 +202,9 @@ impl<S, R: DeserializeOwned> Connection<S, R> {
     ///
     /// [`RecvError::TooLong`] where the message is longer. It is not read then, so nothing more can
     /// be received here; this end still sends.
+    #[track_caller]
     pub fn recv_bytes_max(&self, limit: usize) -> Result<Vec<u8>, RecvError> {
+        point::before(Operation::Recv, self);
         Ok(self.channel.receive(limit)?.bytes)
     }
 
@@ -187,7 +215,9 @@ impl<S, R: DeserializeOwned> Connection<S, R> {
     ///
     /// [`RecvIntoError::TooShort`] holds a message that is longer than `buffer`; the next one may be
     /// read. The rest is as for [`recv_bytes`](Connection::recv_bytes).
+    #[track_caller]
     pub fn recv_bytes_into(&self, buffer: &mut [u8]) -> Result<usize, RecvIntoError> {
+        point::before(Operation::Recv, self);
         self.channel.receive_into(buffer)
     }
 }
@@ -201,13 +231,14 @@ impl<S, R> AsFd for Connection<S, R> {
 
 impl<S, R> Serialize for Connection<S, R> {
     fn serialize<Z: Serializer>(&self, serializer: Z) -> Result<Z::Ok, Z::Error> {
-        codec::serialize_descriptor(self.channel.socket(), serializer)
+        (Handle::from_shared(Arc::clone(self.channel.socket())), &self.name).serialize(serializer)
     }
 }
 
 impl<'de, S, R> Deserialize<'de> for Connection<S, R> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Ok(Self::over(Channel::new(codec::deserialize_descriptor(deserializer)?)))
+        let (handle, name) = <(Handle, Name)>::deserialize(deserializer)?;
+        Ok(Self::over(name, Channel::over(handle.share())))
     }
 }
 
@@ -242,11 +273,11 @@ mod tests {
     #[test]
     fn a_message_of_another_type_is_an_error_and_the_next_is_read() {
         let (left, right) = pipe::<(String, bool), ()>().unwrap();
-        let wrong: Connection<(), u8> = Connection::over(right.channel);
+        let wrong: Connection<(), u8> = Connection::over(right.name, right.channel);
         left.send(&("text".to_string(), true)).unwrap();
         left.send(&(String::new(), true)).unwrap();
         assert!(matches!(wrong.recv(), Err(RecvError::Decode(_))));
-        let right: Connection<(), (String, bool)> = Connection::over(wrong.channel);
+        let right: Connection<(), (String, bool)> = Connection::over(wrong.name, wrong.channel);
         assert_eq!(right.recv().unwrap(), (String::new(), true));
     }
 

@@ -1,5 +1,7 @@
 //! Wait for whatever comes first (in Python: `multiprocessing.connection.wait`).
 
+use crate::point::{self, Name, Operation};
+use crate::process;
 use crate::sys::socket::{self, Interest};
 use std::io;
 use std::os::fd::AsFd;
@@ -26,7 +28,10 @@ use std::time::Duration;
 /// # Errors
 ///
 /// EBADF where this process was forked and was not given one of them.
+#[track_caller]
 pub fn wait(objects: &[&dyn AsFd], limit: Option<Duration>) -> io::Result<Vec<usize>> {
+    // Of several objects, and also of the program's own: it is this process that does it.
+    point::before_of(Operation::Poll, || Name::of_process(&process::path()));
     let watched: Vec<_> = objects.iter().map(|object| (object.as_fd(), Interest::Read)).collect();
     let news = socket::poll(&watched, limit)?;
     Ok((0..news.len()).filter(|&place| news[place].readable).collect())

@@ -5,6 +5,7 @@ mod worker;
 
 use crate::codec::{self, EncodeError};
 use crate::connection::{Connection, pipe};
+use crate::point::quietly;
 use crate::process::{self, Child, Exit, JoinError, Process, StartError, Starting};
 use crate::shared::Region;
 use crate::sys::entry;
@@ -279,7 +280,7 @@ impl Crew {
     fn launch(&mut self) -> Result<Newcomer, PoolError> {
         self.started += 1;
         let number = self.started;
-        let (ours, theirs) = pipe()?;
+        let (ours, theirs) = quietly(pipe)?;
         let results = Region::new("results", worker::RESULTS)?;
         let desk = (number, theirs, results.clone());
         let process = Process::worker(worker::main, desk).name(format!("PoolWorker-{number}"));
@@ -317,7 +318,7 @@ impl Crew {
             // The workers may still be at it: neither they nor their board may be used again.
             self.board = None;
             self.boards += 1;
-            self.dismiss();
+            quietly(|| self.dismiss());
             return Err(error);
         }
         self.collect(job)
@@ -357,7 +358,7 @@ impl Crew {
                     target: job.target,
                 });
                 let worker = &mut self.workers[at];
-                match worker.connection.send(&request) {
+                match quietly(|| worker.connection.send(&request)) {
                     Ok(()) => {
                         worker.busy = true;
                         worker.board = boards;
@@ -391,7 +392,7 @@ impl Crew {
             let (answer, ended) = (news[2 * at].readable, news[2 * at + 1].readable);
             let worker = &mut self.workers[at];
             // An answer counts also when its sender has died since.
-            if answer && worker.busy && worker.connection.recv().is_ok() {
+            if answer && worker.busy && quietly(|| worker.connection.recv()).is_ok() {
                 worker.busy = false;
                 job.fruitless = 0;
             } else if answer || ended {
@@ -405,8 +406,8 @@ impl Crew {
     fn replace(&mut self, at: usize, job: &mut JobUnderWay) -> Result<(), PoolError> {
         let worker = self.workers.swap_remove(at);
         // Its connection is closed or damaged: whatever it still does, it is of no use.
-        worker.child.kill()?;
-        let exit = worker.child.join()?;
+        quietly(|| worker.child.kill())?;
+        let exit = quietly(|| worker.child.join())?;
         let before = job.lost.len();
         for task in job.board.claimed_by(worker.number) {
             let (worker, pid) = (worker.child.name().to_string(), worker.child.pid());
@@ -481,7 +482,7 @@ impl Crew {
 
 impl Drop for Crew {
     fn drop(&mut self) {
-        self.dismiss();
+        quietly(|| self.dismiss());
     }
 }
 

@@ -7,6 +7,7 @@ use super::TaskError;
 use super::board::{ALIGN, Board};
 use crate::codec;
 use crate::connection::Connection;
+use crate::point::quietly;
 use crate::shared::Region;
 use crate::sys::entry::{self, Distance};
 use serde::de::DeserializeOwned;
@@ -88,7 +89,7 @@ pub(super) fn main((number, connection, mut results): Start) {
     let mut board: Option<Region> = None;
     // Where the results of the job under way end: those of one job stay until the next begins.
     let (mut under_way, mut written) = (0, 0);
-    while let Ok(Request::Do(job)) = connection.recv() {
+    while let Ok(Request::Do(job)) = quietly(|| connection.recv()) {
         if job.board.is_some() {
             board = job.board;
         }
@@ -101,7 +102,7 @@ pub(super) fn main((number, connection, mut results): Start) {
         let mut desk = Desk { number, board, crew: job.crew.max(1), results, written };
         trampoline(job.target, &mut desk);
         (results, written) = (desk.results, desk.written);
-        if connection.send(&Answer).is_err() {
+        if quietly(|| connection.send(&Answer)).is_err() {
             return;
         }
     }

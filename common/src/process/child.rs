@@ -4,6 +4,7 @@
 //! once, by whoever notices first, and remembered.
 
 use super::state;
+use crate::point::{self, Named, Operation};
 use crate::sys::descriptor::Descriptor;
 use crate::sys::process::{self, Ended};
 use crate::sys::signal::Signal;
@@ -41,6 +42,7 @@ impl Exit {
 
     /// Python's number: the code, or the signal as a negative number.
     #[must_use]
+    #[track_caller]
     pub fn exitcode(self) -> i32 {
         match self {
             Self::Code(code) => code,
@@ -89,21 +91,34 @@ pub struct Child {
     inner: Arc<Inner>,
 }
 
+/// As what a process is known.
+#[derive(Clone, Debug)]
+pub(super) struct Title {
+    pub(super) name: String,
+    pub(super) daemon: bool,
+    pub(super) point: point::Name,
+}
+
 struct Inner {
-    name: String,
+    title: Title,
     pid: i32,
-    daemon: bool,
     watch: Descriptor,
     exit: Mutex<Option<Exit>>,
 }
 
+impl Named for Child {
+    fn name(&self) -> &point::Name {
+        &self.inner.title.point
+    }
+}
+
 impl Child {
     /// Watches `pid`, which was started just now. Where it cannot be watched it is ended.
-    pub(super) fn adopt(name: &str, pid: i32, daemon: bool) -> io::Result<Self> {
+    pub(super) fn adopt(title: &Title, pid: i32) -> io::Result<Self> {
         match process::watch(pid) {
             Ok(watch) => {
                 let (watch, exit) = (watch.into(), Mutex::default());
-                Ok(Self { inner: Arc::new(Inner { name: name.into(), pid, daemon, watch, exit }) })
+                Ok(Self { inner: Arc::new(Inner { title: title.clone(), pid, watch, exit }) })
             }
             Err(error) => {
                 let _ = process::end(pid);
@@ -115,7 +130,7 @@ impl Child {
     /// Its name.
     #[must_use]
     pub fn name(&self) -> &str {
-        &self.inner.name
+        &self.inner.title.name
     }
 
     /// Its process id.
@@ -128,7 +143,7 @@ impl Child {
     /// Whether it is a daemon: ended when this process ends.
     #[must_use]
     pub fn is_daemon(&self) -> bool {
-        self.inner.daemon
+        self.inner.title.daemon
     }
 
     /// Waits until it has ended, and says how. Asked again, it says the same at once.
@@ -136,7 +151,9 @@ impl Child {
     /// # Errors
     ///
     /// Where somebody else has collected the child, so that its exit is lost.
+    #[track_caller]
     pub fn join(&self) -> Result<Exit, JoinError> {
+        point::before(Operation::Join, self);
         loop {
             if let Some(exit) = self.join_until(None)? {
                 return Ok(exit);
@@ -149,7 +166,9 @@ impl Child {
     /// # Errors
     ///
     /// As for [`join`](Child::join).
+    #[track_caller]
     pub fn join_timeout(&self, limit: Duration) -> Result<Option<Exit>, JoinError> {
+        point::before(Operation::Join, self);
         // A limit beyond the clock is none.
         self.join_until(Instant::now().checked_add(limit))
     }
@@ -170,13 +189,17 @@ impl Child {
 
     /// Whether it still runs.
     #[must_use]
+    #[track_caller]
     pub fn is_alive(&self) -> bool {
+        point::before(Operation::IsAlive, self);
         matches!(self.look(), Ok(None))
     }
 
     /// How it ended; `None` while it runs, and where its exit is lost.
     #[must_use]
+    #[track_caller]
     pub fn exit(&self) -> Option<Exit> {
+        point::before(Operation::IsAlive, self);
         self.look().ok().flatten()
     }
 
@@ -195,6 +218,7 @@ impl Child {
     /// # Errors
     ///
     /// EPERM where it has become another user.
+    #[track_caller]
     pub fn terminate(&self) -> io::Result<()> {
         self.signal(Signal::TERM)
     }
@@ -204,6 +228,7 @@ impl Child {
     /// # Errors
     ///
     /// As for [`terminate`](Child::terminate).
+    #[track_caller]
     pub fn kill(&self) -> io::Result<()> {
         self.signal(Signal::KILL)
     }
@@ -213,6 +238,7 @@ impl Child {
     /// # Errors
     ///
     /// As for [`terminate`](Child::terminate).
+    #[track_caller]
     pub fn interrupt(&self) -> io::Result<()> {
         self.signal(Signal::INT)
     }
@@ -224,7 +250,9 @@ impl Child {
     ///
     /// As for [`terminate`](Child::terminate).
     #[doc(alias = "send_signal")]
+    #[track_caller]
     pub fn signal(&self, signal: Signal) -> io::Result<()> {
+        point::before(Operation::Signal, self);
         process::signal_watched(self.inner.watch.as_fd(), signal.number())
     }
 
@@ -234,7 +262,9 @@ impl Child {
     /// # Errors
     ///
     /// [`StillRunning`] gives it back.
+    #[track_caller]
     pub fn close(self) -> Result<(), StillRunning> {
+        point::before(Operation::Close, &self);
         if self.is_alive() { Err(StillRunning(self)) } else { Ok(()) }
     }
 

@@ -3,6 +3,7 @@
 use super::child::Child;
 use super::method::StartMethod;
 use super::state::{self, Origin};
+use crate::point::{self, Name, Named, Operation};
 use crate::sys::{lifeline, process};
 use std::ffi::OsString;
 use std::fmt;
@@ -121,32 +122,46 @@ pub fn args() -> Vec<OsString> {
 
 /// The process that has started this one (in Python: `parent_process()`).
 #[derive(Clone)]
-pub struct Parent(Origin);
+pub struct Parent {
+    origin: Origin,
+    point: Name,
+}
+
+impl Named for Parent {
+    fn name(&self) -> &Name {
+        &self.point
+    }
+}
 
 /// The process that has started this one; `None` in the main process (in Python:
 /// `parent_process`).
 #[doc(alias = "parent_process")]
 #[must_use]
 pub fn parent() -> Option<Parent> {
-    state::lock().life.as_ref().map(|life| Parent(life.parent.clone()))
+    state::lock().life.as_ref().map(|life| Parent {
+        origin: life.parent.clone(),
+        point: Name::of_process(life.identity.split_last().map_or(&[], |(_, path)| path)),
+    })
 }
 
 impl Parent {
     /// Its name.
     #[must_use]
     pub fn name(&self) -> &str {
-        &self.0.name
+        &self.origin.name
     }
 
     /// Its process id.
     #[must_use]
     pub fn pid(&self) -> u32 {
-        self.0.pid
+        self.origin.pid
     }
 
     /// Whether it still runs.
     #[must_use]
+    #[track_caller]
     pub fn is_alive(&self) -> bool {
+        point::before(Operation::IsAlive, self);
         !lifeline::is_cut(self, Some(Duration::ZERO)).unwrap_or(true)
     }
 
@@ -155,7 +170,9 @@ impl Parent {
     /// # Errors
     ///
     /// Where this process was forked by other means and does not hold its lifeline.
+    #[track_caller]
     pub fn join(&self) -> io::Result<()> {
+        point::before(Operation::Join, self);
         lifeline::is_cut(self, None).map(drop)
     }
 
@@ -164,7 +181,9 @@ impl Parent {
     /// # Errors
     ///
     /// As for [`join`](Parent::join).
+    #[track_caller]
     pub fn join_timeout(&self, limit: Duration) -> io::Result<bool> {
+        point::before(Operation::Join, self);
         lifeline::is_cut(self, Some(limit))
     }
 }
@@ -178,7 +197,7 @@ impl fmt::Debug for Parent {
 /// Polls ready when it has ended (in Python: `parent_process().sentinel`).
 impl AsFd for Parent {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.lifeline.as_fd()
+        self.origin.lifeline.as_fd()
     }
 }
 

@@ -15,6 +15,7 @@
 use super::child::Child;
 use super::current;
 use super::state;
+use crate::point;
 use crate::shared::arena;
 use crate::sys::{descriptor, process};
 use std::io::{self, Write as _};
@@ -163,9 +164,9 @@ pub(super) fn finish() {
         if children.is_empty() {
             break;
         }
-        end(children);
+        point::quietly(|| end(children));
     }
-    super::forkserver::stop();
+    point::quietly(super::forkserver::stop);
     finalize(i32::MIN);
     super::family::leave();
 }
@@ -199,17 +200,23 @@ fn end(children: Vec<Child>) {
 pub(super) struct Held {
     registry: MutexGuard<'static, Registry>,
     _arenas: arena::Held,
+    _points: point::Held,
     descriptors: descriptor::Held,
 }
 
 pub(super) fn hold() -> Held {
-    Held { registry: registry(), _arenas: arena::hold(), descriptors: descriptor::hold() }
+    Held {
+        registry: registry(),
+        _arenas: arena::hold(),
+        _points: point::hold(),
+        descriptors: descriptor::hold(),
+    }
 }
 
 impl Held {
     /// In a forked child: nothing is left of the parent's but what was `given`.
     pub(super) fn begin(self, given: &[std::sync::Arc<descriptor::Descriptor>]) {
-        let Self { mut registry, _arenas, descriptors } = self;
+        let Self { mut registry, _arenas, _points, descriptors } = self;
         // Forgotten, and not dropped: what they hold may do something when it is.
         std::mem::forget(std::mem::take(&mut registry.waiting));
         descriptors.shut_all_but(given);

@@ -21,6 +21,7 @@
 
 use super::child::Child;
 use super::state;
+use crate::point;
 use crate::shared::register::Register;
 use crate::sys::lock;
 use std::io::{self, Write as _};
@@ -90,7 +91,7 @@ pub(crate) fn is_ready(register: &Register) -> io::Result<()> {
 pub(crate) fn keep_tracker(tracker: Child) {
     let before = state::lock().tracker.replace(tracker);
     if let Some(before) = before {
-        let _ = before.join();
+        let _ = point::quietly(|| before.join());
     }
 }
 
@@ -112,7 +113,7 @@ pub(super) fn leave() {
         thread::sleep(TICK);
     }
     if let Some(tracker) = tracker {
-        let _ = tracker.join();
+        let _ = point::quietly(|| tracker.join());
     }
     // Where it was killed, its work is done here, if nobody else of the family is left.
     if lock::try_own(&outside, MEMBERS).unwrap_or(false) {

@@ -49,6 +49,7 @@ pub use start::StartError;
 
 pub(crate) use start::{Starting, launch};
 
+use crate::point::{self, Name, Operation};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -214,7 +215,14 @@ impl<A: Serialize + DeserializeOwned, R: Outcome> Process<A, R> {
     /// # Errors
     ///
     /// See [`StartError`]; nothing is left running then.
+    #[track_caller]
     pub fn start(self) -> Result<Child, StartError> {
-        launch(self)?.begun()
+        point::before_of(Operation::Start, || Name::of_process(&self.identity));
+        point::quietly(|| launch(self)?.begun())
     }
+}
+
+/// The numbers of this process, and of those that it comes from.
+pub(crate) fn path() -> Vec<u64> {
+    state::lock().path()
 }

@@ -15,7 +15,7 @@
 //! [`init`](super::init) are errors of `start`.
 
 use super::begin::{CHILD, Order, Report, Task, Trampoline, live_forked, run, without_parent};
-use super::child::{Child, Exit};
+use super::child::{Child, Exit, Title};
 use super::method::StartMethod;
 use super::outcome::Outcome;
 use super::state::{self, Life};
@@ -23,6 +23,7 @@ use super::{Process, current, exit, forkserver};
 use crate::codec::{self, EncodeError, Given, Message};
 use crate::connection::channel::Channel;
 use crate::connection::{RecvError, SendError};
+use crate::point::{self, Name};
 use crate::shared::register::Register;
 use crate::sys::entry;
 use crate::sys::process::{self, Side};
@@ -165,8 +166,7 @@ impl From<io::Error> for NotBegun {
 /// A child that was started and has perhaps not reported yet.
 #[must_use = "a child has begun when it has reported"]
 pub(crate) struct Starting {
-    name: String,
-    daemon: bool,
+    title: Title,
     stage: Stage,
 }
 
@@ -218,6 +218,7 @@ where
     };
     let arguments = state.arguments.clone();
     drop(state);
+    let title = Title { name: name.clone(), daemon, point: Name::of_process(&life.identity) };
 
     let trampoline: Trampoline = run::<A, R>;
     let distances = (entry::of_trampoline(trampoline), entry::of_target(target));
@@ -227,7 +228,7 @@ where
     let unencodable = |source| StartError::Argument { name: name.clone(), source };
     let stage = if method == StartMethod::Fork {
         let given = codec::handles(&argument).map_err(unencodable)?;
-        Stage::Forked(fork(life, given, forced, || target(argument).exit_code())?)
+        Stage::Forked(fork(&title, life, given, forced, || target(argument).exit_code())?)
     } else {
         let argument = codec::encode(&argument).map_err(unencodable)?;
         let task = Task { life, trampoline, target: distance };
@@ -238,7 +239,7 @@ where
             let arguments = arguments.unwrap_or_else(|| std::env::args_os().collect());
             let build = entry::build().map_err(failed)?;
             let order = codec::encode(&Order { build, task, arguments }).map_err(unencodable)?;
-            let (child, channel) = spawn(&name, daemon, hidden).map_err(failed)?;
+            let (child, channel) = spawn(&title, hidden).map_err(failed)?;
             // Both at once, where the socket takes them in any case.
             let (first, unsent) = match order.bytes.len() + argument.bytes.len() {
                 ..=SMALL => ([Some(order), Some(argument)], None),
@@ -252,18 +253,18 @@ where
             Stage::Spawned { child, channel, unsent }
         }
     };
-    Ok(Starting { name, daemon, stage })
+    Ok(Starting { title, stage })
 }
 
 /// Starts this executable again, as a child that will say hello over the channel.
-fn spawn(name: &str, daemon: bool, hidden: bool) -> io::Result<(Child, Channel)> {
+fn spawn(title: &Title, hidden: bool) -> io::Result<(Child, Channel)> {
     let (channel, theirs) = Channel::pair()?;
     let program = std::env::args_os().next().unwrap_or_else(|| OsString::from("child"));
     // For who reads `ps`; no argument can hold a zero.
-    let shown: String = name.replace('\0', " ").chars().take(SHOWN).collect();
+    let shown: String = title.name.replace('\0', " ").chars().take(SHOWN).collect();
     let words = [&program, OsStr::new(CHILD), OsStr::new(&shown)];
     let pid = process::start_again(&words, theirs.as_fd())?;
-    let child = Child::adopt(name, pid, daemon)?;
+    let child = Child::adopt(title, pid)?;
     if !hidden {
         state::lock().children.push(child.clone());
     }
@@ -272,12 +273,13 @@ fn spawn(name: &str, daemon: bool, hidden: bool) -> io::Result<(Child, Channel)>
 
 /// Copies this process; the child does `work`, holding what it was `given`.
 fn fork(
+    title: &Title,
     mut life: Life,
     given: Given,
     forced: bool,
     work: impl FnOnce() -> i32,
 ) -> Result<Child, StartError> {
-    let name = life.name.clone();
+    let name = title.name.clone();
     let failed = |source| StartError::Io { name: name.clone(), source };
     if !forced {
         let threads = process::threads().map_err(failed)?;
@@ -296,6 +298,7 @@ fn fork(
     match process::fork().map_err(failed)? {
         Side::Child => {
             held.begin(&descriptors);
+            point::begin();
             let slots = slots.keep();
             // As the very last: of the lowest priority, and the first that is registered.
             exit::at_the_end(move || {
@@ -313,7 +316,7 @@ fn fork(
         Side::Parent { child } => {
             slots.hand_over();
             drop((held, server));
-            let child = Child::adopt(&life.name, child, life.daemon).map_err(failed)?;
+            let child = Child::adopt(title, child).map_err(failed)?;
             state.children.push(child.clone());
             Ok(child)
         }
@@ -323,7 +326,8 @@ fn fork(
 impl Starting {
     /// Waits until the child has its argument.
     pub(crate) fn begun(self) -> Result<Child, StartError> {
-        let Self { name, daemon, stage } = self;
+        let Self { title, stage } = self;
+        let name = title.name.clone();
         match stage {
             Stage::Forked(child) => Ok(child),
             Stage::Spawned { child, channel, unsent } => {
@@ -333,12 +337,12 @@ impl Starting {
                 }
             }
             Stage::Served { task, argument, channel, request } => {
-                if let Some(child) = served(&name, daemon, &argument, &channel, &request)? {
+                if let Some(child) = served(&title, &argument, &channel, &request)? {
                     return Ok(child);
                 }
                 // The server died before it made the child; one more is tried.
                 let (channel, request) = forkserver::request(&task)?;
-                let child = served(&name, daemon, &argument, &channel, &request)?;
+                let child = served(&title, &argument, &channel, &request)?;
                 child.ok_or_else(|| StartError::Io {
                     name,
                     source: io::Error::other("the fork server was killed twice"),
@@ -370,13 +374,13 @@ fn confirm(child: &Child, channel: &Channel, unsent: Option<Message>) -> Result<
 
 /// Waits for a child of the fork server; `None` where the server died before it made one.
 fn served(
-    name: &str,
-    daemon: bool,
+    title: &Title,
     argument: &Message,
     channel: &Channel,
     request: &forkserver::Request,
 ) -> Result<Option<Child>, StartError> {
     let answer = send(channel, argument).and_then(|()| listen(channel, None, None));
+    let name = &title.name;
     let failed = |source| StartError::Io { name: name.to_string(), source };
     let Some(pid) = request.pid() else {
         return match answer {
@@ -389,7 +393,7 @@ fn served(
             Err(_) => Err(failed(io::ErrorKind::TimedOut.into())),
         };
     };
-    let child = Child::adopt(name, pid, daemon).map_err(failed)?;
+    let child = Child::adopt(title, pid).map_err(failed)?;
     match answer {
         Ok(Some(Report::Begun)) => {
             state::lock().children.push(child.clone());
@@ -465,9 +469,13 @@ mod tests {
     use super::*;
     use crate::sys::entry::Build;
 
+    fn title() -> Title {
+        Title { name: "one".to_string(), daemon: true, point: Name::of_process(&[1]) }
+    }
+
     /// Starts the test program as a child and tells it `order`; what it answers behind its hello.
     fn answer_to(order: impl FnOnce(&Channel, Build)) -> (Option<Report>, Exit) {
-        let (child, channel) = spawn("one", true, true).unwrap();
+        let (child, channel) = spawn(&title(), true).unwrap();
         let hello = listen(&channel, Some(&child), Some(UNTIL_INIT)).ok().flatten();
         let Some(Report::Hello(build)) = hello else { panic!("{hello:?}") };
         order(&channel, build);
@@ -513,14 +521,14 @@ mod tests {
 
     #[test]
     fn a_child_whose_parent_says_nothing_leaves() {
-        let (child, channel) = spawn("one", true, true).unwrap();
+        let (child, channel) = spawn(&title(), true).unwrap();
         drop(channel);
         assert_eq!(child.join().unwrap(), Exit::Code(NOT_BEGUN));
     }
 
     #[test]
     fn a_parent_refuses_a_child_that_runs_another_executable() {
-        let (child, _channel) = spawn("one", true, true).unwrap();
+        let (child, _channel) = spawn(&title(), true).unwrap();
         let (ours, theirs) = Channel::pair().unwrap();
         tell(&theirs, &Report::Hello(entry::build().unwrap().of_another())).unwrap();
         let cause = greet(&child, &ours).unwrap_err();
@@ -531,7 +539,7 @@ mod tests {
 
     #[test]
     fn a_child_that_is_not_heard_of_in_time_is_late() {
-        let (child, _channel) = spawn("one", true, true).unwrap();
+        let (child, _channel) = spawn(&title(), true).unwrap();
         let (ours, _theirs) = Channel::pair().unwrap();
         let cause = listen(&ours, None, Some(Duration::from_millis(1))).unwrap_err();
         let error = not_begun("one".into(), &child, cause);

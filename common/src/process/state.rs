@@ -107,10 +107,15 @@ impl State {
         self.life.as_ref().map_or(MAIN, |life| &life.name)
     }
 
+    /// The numbers of this process.
+    pub(super) fn path(&self) -> Vec<u64> {
+        self.life.as_ref().map_or(Vec::new(), |life| life.identity.clone())
+    }
+
     /// The numbers of a process that is made now.
     pub(super) fn next_identity(&mut self) -> Vec<u64> {
         self.made += 1;
-        let mut identity = self.life.as_ref().map_or(Vec::new(), |life| life.identity.clone());
+        let mut identity = self.path();
         identity.push(self.made);
         identity
     }

@@ -17,6 +17,7 @@
 //! when the last process that maps it is.
 
 use crate::codec;
+use crate::point::{Name, Named};
 use crate::sys::descriptor::{self, Descriptor};
 use crate::sys::memory::{self, Mapping};
 use crate::sys::robust::Record;
@@ -185,6 +186,7 @@ impl Field {
 /// A place in shared memory, held by this process.
 #[derive(Debug)]
 pub(crate) struct Slot {
+    name: Name,
     arena: Arc<Arena>,
     offset: usize,
     /// Where the content begins, and how many bytes it has, all inside the arena.
@@ -200,8 +202,9 @@ unsafe impl Send for Slot {}
 unsafe impl Sync for Slot {}
 
 impl Slot {
-    /// A new place of `len` bytes, all zero, for what `kind` says.
-    pub(crate) fn new(kind: u32, len: usize) -> io::Result<Arc<Self>> {
+    /// A new place of `len` bytes, all zero, for the object with this name; `kind` is what may be read
+    /// there.
+    pub(crate) fn new(name: Name, kind: u32, len: usize) -> io::Result<Arc<Self>> {
         let size = len
             .checked_add(HEADER + ALIGN - 1)
             .map(|size| size / ALIGN * ALIGN)
@@ -212,20 +215,25 @@ impl Slot {
         drop(yard);
         arena.word(offset + 4).store(kind, Ordering::Relaxed);
         arena.word64(offset + 8).store(len as u64, Ordering::Relaxed);
-        let slot = Self::held(arena, offset, len);
+        let slot = Self::held(name, arena, offset, len);
         // SAFETY: the content of a slot that nobody else knows yet.
         unsafe { slot.content.write_bytes(0, len) };
         Ok(Arc::new(slot))
     }
 
-    fn held(arena: Arc<Arena>, offset: usize, len: usize) -> Self {
+    fn held(name: Name, arena: Arc<Arena>, offset: usize, len: usize) -> Self {
         let generation = AtomicU32::new(descriptor::generation());
         let content = arena.at(offset + HEADER);
-        Self { arena, offset, content, len, generation }
+        Self { name, arena, offset, content, len, generation }
     }
 
     /// The slot at `offset` of an arena that has arrived, whose count has travelled with it.
-    fn arrived(arena: Arc<Arena>, offset: u64, kind: u32) -> Result<Self, &'static str> {
+    fn arrived(
+        name: Name,
+        arena: Arc<Arena>,
+        offset: u64,
+        kind: u32,
+    ) -> Result<Self, &'static str> {
         let inside = |offset: &usize| {
             offset.is_multiple_of(ALIGN)
                 && *offset >= ALIGN
@@ -240,7 +248,7 @@ impl Slot {
         let end = len.and_then(|len| len.checked_add(offset + HEADER));
         let fits = end.is_some_and(|end| end <= arena.mapping.len());
         let len = len.filter(|_| fits).ok_or("it lies outside its arena")?;
-        Ok(Self::held(arena, offset, len))
+        Ok(Self::held(name, arena, offset, len))
     }
 
     /// How many bytes the content has.
@@ -310,6 +318,12 @@ impl Slot {
     }
 }
 
+impl Named for Slot {
+    fn name(&self) -> &Name {
+        &self.name
+    }
+}
+
 impl Drop for Slot {
     fn drop(&mut self) {
         self.let_go();
@@ -337,7 +351,7 @@ impl<'de, const KIND: u32, const LEAST: usize> Deserialize<'de> for OfKind<KIND,
 /// Serialises a slot: to be called from a handle's `Serialize`.
 pub(crate) fn serialize<S: Serializer>(slot: &Arc<Slot>, serializer: S) -> Result<S::Ok, S::Error> {
     let place = codec::leave_slot::<S::Error>(slot, &slot.arena.memory)?;
-    (place, slot.offset as u64).serialize(serializer)
+    (place, slot.offset as u64, &slot.name).serialize(serializer)
 }
 
 /// Deserialises a slot of this kind with at least so many bytes: to be called from a handle's `Deserialize`.
@@ -346,9 +360,9 @@ pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
     least: usize,
     deserializer: D,
 ) -> Result<Arc<Slot>, D::Error> {
-    let (place, offset) = <(u64, u64)>::deserialize(deserializer)?;
+    let (place, offset, name) = <(u64, u64, Name)>::deserialize(deserializer)?;
     let arena = codec::take_arena::<D::Error>(place, Arena::arrived)?;
-    let slot = Slot::arrived(arena, offset, kind).map_err(de::Error::custom)?;
+    let slot = Slot::arrived(name, arena, offset, kind).map_err(de::Error::custom)?;
     if slot.len() < least {
         return Err(de::Error::custom("it is smaller than what it says that it is"));
     }
@@ -358,7 +372,12 @@ pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::point::Kind;
     use crate::process::{Process, StartMethod};
+
+    fn new(kind: u32, len: usize) -> io::Result<Arc<Slot>> {
+        Slot::new(Name::new(Kind::Value), kind, len)
+    }
 
     /// A handle that is nothing but its slot.
     struct Bare(Arc<Slot>);
@@ -383,7 +402,7 @@ mod tests {
 
     #[test]
     fn who_holds_a_slot_is_counted_wherever_its_handle_goes() {
-        let slot = Bare(Slot::new(7, 64).unwrap());
+        let slot = Bare(new(7, 64).unwrap());
         let message = codec::encode(&slot).unwrap();
         assert_eq!(slot.count(), 2);
         // Nobody got it.
@@ -415,12 +434,12 @@ mod tests {
 
     #[test]
     fn a_handle_of_another_kind_or_size_is_refused() {
-        let slot = Slot::new(8, 64).unwrap();
+        let slot = new(8, 64).unwrap();
         let message = codec::encode(&Bare(slot)).unwrap();
         let error =
             codec::decode::<Bare>(&message.bytes, message.copy_descriptors()).err().unwrap();
         assert!(error.to_string().contains("it is of another type"), "{error}");
-        let slot = Slot::new(7, 32).unwrap();
+        let slot = new(7, 32).unwrap();
         let message = codec::encode(&Bare(slot)).unwrap();
         let error =
             codec::decode::<Bare>(&message.bytes, message.copy_descriptors()).err().unwrap();
@@ -430,7 +449,7 @@ mod tests {
     #[test]
     fn a_slot_is_zero_also_when_it_was_used_before() {
         for round in 0..2000u32 {
-            let slot = Slot::new(7, 3000).unwrap();
+            let slot = new(7, 3000).unwrap();
             assert_eq!(slot.word(2996).swap(round + 1, Ordering::Relaxed), 0);
         }
         let fields = &YARD.lock().unwrap().fields;
@@ -440,7 +459,7 @@ mod tests {
 
     #[test]
     fn ten_thousand_slots_are_few_arenas() {
-        let slots: Vec<_> = (0..10_000).map(|_| Slot::new(7, 48).unwrap()).collect();
+        let slots: Vec<_> = (0..10_000).map(|_| new(7, 48).unwrap()).collect();
         slots[9999].word(0).store(5, Ordering::Relaxed);
         assert_eq!(slots[0].word(0).load(Ordering::Relaxed), 0);
         let mut arenas: Vec<_> = slots.iter().map(|slot| slot.arena.place).collect();
@@ -450,7 +469,7 @@ mod tests {
 
     #[test]
     fn a_large_slot_has_an_arena_to_itself() {
-        let slot = Slot::new(7, 5 << 20).unwrap();
+        let slot = new(7, 5 << 20).unwrap();
         slot.word((5 << 20) - 4).store(1, Ordering::Relaxed);
         assert_eq!(slot.offset, ALIGN);
     }

@@ -6,7 +6,7 @@
 //! | offset | bytes | content |
 //! | --- | --- | --- |
 //! | 0 | 8 | N |
-//! | 8 | 8 (N + 1) | where each slot.starts in the data, and where the data ends |
+//! | 8 | 8 (N + 1) | where each slot starts in the data, and where the data ends |
 //! | 8 (N + 2) | the last of these | the data |
 //! | then | 8 N | how each item is written, as text filled up with zeros |
 //! | then | N | what each item is: 0 a number or a bool, 1 text, 2 bytes, 3 none |
@@ -28,9 +28,11 @@
 //! slot at every read. What does not fit is an error, and nothing outside a slot is read or written.
 
 use super::{Options, SharedMemory, SharedMemoryError};
+use crate::point::{self, Kind, Name, Operation};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::fmt;
 use std::iter;
+use std::panic::Location;
 
 const WORD: usize = 8;
 /// How a value that is no text is written.
@@ -91,7 +93,7 @@ pub enum ShareableValue {
 /// ```
 pub struct ShareableList {
     block: SharedMemory,
-    /// Where each slot.starts in the block, and where the last one ends.
+    /// Where each slot starts in the block, and where the last one ends.
     slots: Vec<usize>,
 }
 
@@ -153,9 +155,15 @@ impl ShareableList {
     ///
     /// As for [`SharedMemory::create`]; [`TooLong`](ListError::TooLong) for a text or bytes of ten
     /// million bytes.
+    #[track_caller]
     pub fn create(values: &[ShareableValue]) -> Result<Self, ListError> {
         let content = written(values)?;
-        Self::over(SharedMemory::options().make(super::generated(), content.len(), &content)?)
+        Self::over(SharedMemory::options().make(
+            Name::new(Kind::SharedMemory),
+            super::generated(),
+            content.len(),
+            &content,
+        )?)
     }
 
     /// Creates a list of `values` in a block of this name (in Python: `ShareableList(sequence,
@@ -164,6 +172,7 @@ impl ShareableList {
     /// # Errors
     ///
     /// As for [`create`](ShareableList::create) and [`SharedMemory::create_named`].
+    #[track_caller]
     pub fn create_named(name: &str, values: &[ShareableValue]) -> Result<Self, ListError> {
         Self::create_with(SharedMemory::options(), name, values)
     }
@@ -174,13 +183,19 @@ impl ShareableList {
     /// # Errors
     ///
     /// As for [`create_named`](ShareableList::create_named).
+    #[track_caller]
     pub fn create_with(
         options: Options,
         name: &str,
         values: &[ShareableValue],
     ) -> Result<Self, ListError> {
         let content = written(values)?;
-        Self::over(options.make(iter::once(name.to_string()), content.len(), &content)?)
+        Self::over(options.make(
+            super::will_be(name),
+            iter::once(name.to_string()),
+            content.len(),
+            &content,
+        )?)
     }
 
     /// Opens the list in the block of this name, whoever has made it (in Python:
@@ -189,6 +204,7 @@ impl ShareableList {
     /// # Errors
     ///
     /// As for [`SharedMemory::open`]; [`Damaged`](ListError::Damaged) where the block holds no list.
+    #[track_caller]
     pub fn open(name: &str) -> Result<Self, ListError> {
         Self::over(SharedMemory::open(name)?)
     }
@@ -196,8 +212,9 @@ impl ShareableList {
     fn over(block: SharedMemory) -> Result<Self, ListError> {
         let damaged = |reason| ListError::Damaged { name: block.name().to_string(), reason };
         let word = |place: usize| {
-            let word = block.get::<i64>(place.checked_mul(WORD)?).ok()?;
-            usize::try_from(word).ok()
+            let mut word = [0; WORD];
+            block.load(place.checked_mul(WORD)?, &mut word).ok()?;
+            usize::try_from(i64::from_ne_bytes(word)).ok()
         };
         let count = word(0).ok_or_else(|| damaged("it has no number of items"))?;
         // Each item takes more bytes than that, so the list of slots is no longer than the block.
@@ -207,9 +224,9 @@ impl ShareableList {
         let data = (count + 2) * WORD;
         let mut slots = Vec::with_capacity(count + 1);
         for place in 0..=count {
-            let offset = word(1 + place).ok_or_else(|| damaged("a slot.starts nowhere"))?;
+            let offset = word(1 + place).ok_or_else(|| damaged("a slot starts nowhere"))?;
             let begin = data.checked_add(offset).filter(|&begin| begin <= block.len());
-            let begin = begin.ok_or_else(|| damaged("a slot.starts outside the block"))?;
+            let begin = begin.ok_or_else(|| damaged("a slot starts outside the block"))?;
             let before = slots.last().copied().unwrap_or(data);
             if begin < before || !(begin - before).is_multiple_of(WORD) {
                 return Err(damaged("its slots are not in order"));
@@ -229,7 +246,13 @@ impl ShareableList {
     ///
     /// [`OutOfRange`](ListError::OutOfRange), [`NotText`](ListError::NotText),
     /// [`Damaged`](ListError::Damaged).
+    #[track_caller]
     pub fn get(&self, index: usize) -> Result<ShareableValue, ListError> {
+        point::before(Operation::Get, &self.block);
+        self.item(index)
+    }
+
+    fn item(&self, index: usize) -> Result<ShareableValue, ListError> {
         let slot = self.slot(index)?;
         let code = self.code(index)?;
         Ok(match (self.format_of(index)?, code) {
@@ -266,7 +289,9 @@ impl ShareableList {
     ///
     /// [`OutOfRange`](ListError::OutOfRange), [`TooLong`](ListError::TooLong),
     /// [`Damaged`](ListError::Damaged). The old value is still there.
+    #[track_caller]
     pub fn set(&self, index: usize, value: impl Into<ShareableValue>) -> Result<(), ListError> {
+        point::before(Operation::Set, &self.block);
         let value = value.into();
         let slot = self.slot(index)?;
         let room = slot.end - slot.start;
@@ -310,8 +335,13 @@ impl ShareableList {
     }
 
     /// The items in their order, each read when it is its turn.
+    #[track_caller]
     pub fn iter(&self) -> impl Iterator<Item = Result<ShareableValue, ListError>> {
-        (0..self.len()).map(|index| self.get(index))
+        let made = Location::caller();
+        (0..self.len()).map(move |index| {
+            point::before_at(Operation::Get, &self.block, made);
+            self.item(index)
+        })
     }
 
     /// A copy of all items.
@@ -319,6 +349,7 @@ impl ShareableList {
     /// # Errors
     ///
     /// As for [`get`](ShareableList::get).
+    #[track_caller]
     pub fn to_vec(&self) -> Result<Vec<ShareableValue>, ListError> {
         self.iter().collect()
     }
@@ -329,6 +360,7 @@ impl ShareableList {
     /// # Errors
     ///
     /// As for [`get`](ShareableList::get).
+    #[track_caller]
     pub fn count(&self, value: impl Into<ShareableValue>) -> Result<usize, ListError> {
         let value = value.into();
         self.iter().try_fold(0, |count, item| Ok(count + usize::from(item? == value)))
@@ -341,6 +373,7 @@ impl ShareableList {
     ///
     /// As for [`get`](ShareableList::get).
     #[doc(alias = "index")]
+    #[track_caller]
     pub fn position(&self, value: impl Into<ShareableValue>) -> Result<Option<usize>, ListError> {
         let value = value.into();
         for index in 0..self.len() {
@@ -356,7 +389,9 @@ impl ShareableList {
     /// # Errors
     ///
     /// [`Damaged`](ListError::Damaged).
+    #[track_caller]
     pub fn format(&self) -> Result<String, ListError> {
+        point::before(Operation::Get, &self.block);
         (0..self.len()).map(|index| Ok(self.format_of(index)?.to_string())).collect()
     }
 
@@ -374,13 +409,17 @@ impl ShareableList {
     }
 
     /// Closes it, as dropping it does; its block stays.
-    pub fn close(self) {}
+    #[track_caller]
+    pub fn close(self) {
+        point::before(Operation::Close, &self.block);
+    }
 
     /// As [`SharedMemory::unlink`] of its block.
     ///
     /// # Errors
     ///
     /// As for [`SharedMemory::unlink`].
+    #[track_caller]
     pub fn unlink(&self) -> Result<(), SharedMemoryError> {
         self.block.unlink()
     }
@@ -415,11 +454,14 @@ impl ShareableList {
     }
 
     fn read<T: bytemuck::Pod>(&self, offset: usize) -> Result<T, ListError> {
-        self.block.get(offset).map_err(|_| self.damaged("an item lies outside the block"))
+        let mut value = T::zeroed();
+        let result = self.block.load(offset, bytemuck::bytes_of_mut(&mut value));
+        result.map_err(|_| self.damaged("an item lies outside the block"))?;
+        Ok(value)
     }
 
     fn write(&self, offset: usize, bytes: &[u8]) -> Result<(), ListError> {
-        let result = self.block.copy_in(offset, bytes);
+        let result = self.block.store(offset, bytes);
         result.map_err(|_| self.damaged("an item lies outside the block"))
     }
 

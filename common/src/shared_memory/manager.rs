@@ -57,6 +57,7 @@ impl SharedMemoryManager {
     ///
     /// As for [`SharedMemory::create`].
     #[doc(alias = "SharedMemory")]
+    #[track_caller]
     pub fn shared_memory(&self, len: usize) -> Result<SharedMemory, SharedMemoryError> {
         let block = SharedMemory::create(len)?;
         self.blocks().push(block.entry());
@@ -69,6 +70,7 @@ impl SharedMemoryManager {
     ///
     /// As for [`ShareableList::create`].
     #[doc(alias = "ShareableList")]
+    #[track_caller]
     pub fn shareable_list(&self, values: &[ShareableValue]) -> Result<ShareableList, ListError> {
         let list = ShareableList::create(values)?;
         self.blocks().push(list.shared_memory().entry());

@@ -63,6 +63,7 @@ mod tracker;
 pub use list::{ListError, ShareableList, ShareableValue};
 pub use manager::SharedMemoryManager;
 
+use crate::point::{self, Kind, Name, Operation};
 use crate::shared::named::Named;
 use crate::shared::register::{Entry, MAX_NAME};
 use crate::sys::{named, process};
@@ -98,8 +99,15 @@ use std::iter;
 /// ```
 pub struct SharedMemory {
     name: String,
+    point: Name,
     memory: Named,
     is_new: bool,
+}
+
+impl point::Named for SharedMemory {
+    fn name(&self) -> &Name {
+        &self.point
+    }
 }
 
 /// Why shared memory could not be created, opened or unlinked.
@@ -191,6 +199,7 @@ impl SharedMemory {
     /// [`NoBytes`](SharedMemoryError::NoBytes), [`NoSpace`](SharedMemoryError::NoSpace),
     /// [`NotInitialised`](SharedMemoryError::NotInitialised),
     /// [`Tracker`](SharedMemoryError::Tracker), [`Io`](SharedMemoryError::Io).
+    #[track_caller]
     pub fn create(len: usize) -> Result<Self, SharedMemoryError> {
         Self::options().create(len)
     }
@@ -204,6 +213,7 @@ impl SharedMemory {
     ///
     /// As for [`create`](SharedMemory::create), and [`BadName`](SharedMemoryError::BadName),
     /// [`AlreadyExists`](SharedMemoryError::AlreadyExists).
+    #[track_caller]
     pub fn create_named(name: &str, len: usize) -> Result<Self, SharedMemoryError> {
         Self::options().create_named(name, len)
     }
@@ -214,10 +224,17 @@ impl SharedMemory {
     ///
     /// [`NotFound`](SharedMemoryError::NotFound), [`BadName`](SharedMemoryError::BadName),
     /// [`Empty`](SharedMemoryError::Empty), [`Io`](SharedMemoryError::Io).
+    #[track_caller]
     pub fn open(name: &str) -> Result<Self, SharedMemoryError> {
         let name = checked(name)?.to_string();
+        let point = Name::given(Kind::SharedMemory, &name);
+        point::before(Operation::Open, &point);
+        Self::arrived(name, point)
+    }
+
+    fn arrived(name: String, point: Name) -> Result<Self, SharedMemoryError> {
         match Named::open(&name) {
-            Ok(memory) => Ok(Self { name, memory, is_new: false }),
+            Ok(memory) => Ok(Self { name, point, memory, is_new: false }),
             Err(error) => Err(match error.kind() {
                 io::ErrorKind::NotFound => SharedMemoryError::NotFound { name },
                 io::ErrorKind::InvalidInput => SharedMemoryError::Empty { name },
@@ -269,7 +286,9 @@ impl SharedMemory {
     ///
     /// [`OutOfBounds`].
     #[doc(alias = "buf")]
+    #[track_caller]
     pub fn get<T: Pod>(&self, offset: usize) -> Result<T, OutOfBounds> {
+        point::before(Operation::Get, self);
         let mut value = T::zeroed();
         self.load(offset, bytemuck::bytes_of_mut(&mut value))?;
         Ok(value)
@@ -280,7 +299,9 @@ impl SharedMemory {
     /// # Errors
     ///
     /// [`OutOfBounds`]; nothing was written.
+    #[track_caller]
     pub fn set<T: Pod>(&self, offset: usize, value: T) -> Result<(), OutOfBounds> {
+        point::before(Operation::Set, self);
         self.store(offset, bytemuck::bytes_of(&value))
     }
 
@@ -289,7 +310,9 @@ impl SharedMemory {
     /// # Errors
     ///
     /// [`OutOfBounds`]; nothing was written.
+    #[track_caller]
     pub fn copy_in<T: Pod>(&self, offset: usize, values: &[T]) -> Result<(), OutOfBounds> {
+        point::before(Operation::Set, self);
         self.store(offset, bytemuck::cast_slice(values))
     }
 
@@ -309,7 +332,9 @@ impl SharedMemory {
     /// # Errors
     ///
     /// [`OutOfBounds`].
+    #[track_caller]
     pub fn copy_out<T: Pod>(&self, offset: usize, values: &mut [T]) -> Result<(), OutOfBounds> {
+        point::before(Operation::Get, self);
         self.load(offset, bytemuck::cast_slice_mut(values))
     }
 
@@ -318,19 +343,24 @@ impl SharedMemory {
     /// # Errors
     ///
     /// [`OutOfBounds`].
+    #[track_caller]
     pub fn to_vec<T: Pod>(&self, offset: usize, count: usize) -> Result<Vec<T>, OutOfBounds> {
+        point::before(Operation::Get, self);
         let len = count.saturating_mul(size_of::<T>());
         // Before the memory for them is asked for.
         if offset.checked_add(len).is_none_or(|end| end > self.len()) {
             return Err(self.out_of_bounds(offset, len));
         }
         let mut values = vec![T::zeroed(); count];
-        self.copy_out(offset, &mut values)?;
+        self.load(offset, bytemuck::cast_slice_mut(&mut values))?;
         Ok(values)
     }
 
     /// Closes this handle, as dropping it does; the block stays.
-    pub fn close(self) {}
+    #[track_caller]
+    pub fn close(self) {
+        point::before(Operation::Close, &self);
+    }
 
     /// Takes the name away: nobody can open the block any more, and it is gone when the last who has
     /// it open closes it.
@@ -342,7 +372,9 @@ impl SharedMemory {
     ///
     /// [`NotFound`](SharedMemoryError::NotFound) where it is unlinked already,
     /// [`Io`](SharedMemoryError::Io).
+    #[track_caller]
     pub fn unlink(&self) -> Result<(), SharedMemoryError> {
+        point::before(Operation::Unlink, self);
         unlink(&self.entry())
     }
 
@@ -406,8 +438,9 @@ impl Options {
     /// # Errors
     ///
     /// As for [`SharedMemory::create`].
+    #[track_caller]
     pub fn create(self, len: usize) -> Result<SharedMemory, SharedMemoryError> {
-        self.make(generated(), len, &[])
+        self.make(Name::new(Kind::SharedMemory), generated(), len, &[])
     }
 
     /// As [`SharedMemory::create_named`].
@@ -415,8 +448,9 @@ impl Options {
     /// # Errors
     ///
     /// As for [`SharedMemory::create_named`].
+    #[track_caller]
     pub fn create_named(self, name: &str, len: usize) -> Result<SharedMemory, SharedMemoryError> {
-        self.make(iter::once(name.to_string()), len, &[])
+        self.make(will_be(name), iter::once(name.to_string()), len, &[])
     }
 
     /// Creates a block under the first of `names` that is free.
@@ -425,12 +459,13 @@ impl Options {
     ///
     /// As for [`SharedMemory::create_named`]; [`AlreadyExists`](SharedMemoryError::AlreadyExists)
     /// names the last of them.
+    #[track_caller]
     pub fn create_first_free(
         self,
         names: impl IntoIterator<Item = String>,
         len: usize,
     ) -> Result<SharedMemory, SharedMemoryError> {
-        self.make(names.into_iter(), len, &[])
+        self.make(Name::new(Kind::SharedMemory), names.into_iter(), len, &[])
     }
 
     /// Opens the block of this name, whatever its length, or creates it with `len` bytes.
@@ -439,6 +474,7 @@ impl Options {
     /// # Errors
     ///
     /// As for [`SharedMemory::create_named`] and [`SharedMemory::open`].
+    #[track_caller]
     pub fn open_or_create(self, name: &str, len: usize) -> Result<SharedMemory, SharedMemoryError> {
         loop {
             // It may come and go in between.
@@ -456,6 +492,7 @@ impl Options {
     /// A block of `len` bytes that begins with `content`, under the first of `names` that is free.
     fn make(
         self,
+        point: Name,
         names: impl Iterator<Item = String>,
         len: usize,
         content: &[u8],
@@ -485,7 +522,7 @@ impl Options {
             let opened = named::link(file, &name).and_then(|()| Named::open(&name));
             match opened {
                 Ok(memory) if memory.inode() == entry.inode => {
-                    return Ok(SharedMemory { name, memory, is_new: true });
+                    return Ok(SharedMemory { name, point, memory, is_new: true });
                 }
                 // Somebody has unlinked it already, and made another.
                 Ok(_) => return Err(SharedMemoryError::NotFound { name }),
@@ -501,6 +538,14 @@ impl Options {
         }
         Err(SharedMemoryError::AlreadyExists { name: taken })
     }
+}
+
+/// The name of a block that is about to be created under a name of the program's own.
+#[track_caller]
+fn will_be(name: &str) -> Name {
+    let point = Name::given(Kind::SharedMemory, name.strip_prefix('/').unwrap_or(name));
+    point::before(Operation::Create, &point);
+    point
 }
 
 /// Takes the name off a block.
@@ -547,14 +592,25 @@ impl fmt::Debug for SharedMemory {
 /// Its name.
 impl Serialize for SharedMemory {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.name.serialize(serializer)
+        if serializer.is_human_readable() {
+            return self.name.serialize(serializer);
+        }
+        // A message takes along what the points call it.
+        (&self.name, &self.point).serialize(serializer)
     }
 }
 
 /// Opens the block of the name.
 impl<'de> Deserialize<'de> for SharedMemory {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let name = String::deserialize(deserializer)?;
-        Self::open(&name).map_err(de::Error::custom)
+        let (name, point) = if deserializer.is_human_readable() {
+            let name = String::deserialize(deserializer)?;
+            let point = Name::given(Kind::SharedMemory, &name);
+            (name, point)
+        } else {
+            Deserialize::deserialize(deserializer)?
+        };
+        let name = checked(&name).map_err(de::Error::custom)?.to_string();
+        Self::arrived(name, point).map_err(de::Error::custom)
     }
 }

@@ -7,6 +7,7 @@ use super::algorithm::event_count::EventCount;
 use super::algorithm::members::{ENTRY, Members};
 use super::lock::{self, words};
 use super::word::Deadline;
+use crate::point::{self, Kind, Name, Operation};
 use crate::shared::arena::{self, Slot};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
@@ -90,12 +91,14 @@ impl Barrier {
     /// # Errors
     ///
     /// Where there is to be no party, or the machine has no shared memory or no descriptor left.
+    #[track_caller]
     pub fn new(parties: u32) -> io::Result<Self> {
         if parties == 0 {
             let text = "a barrier needs at least one party";
             return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
         }
-        let slot = Slot::new(KIND, MEMBERS + parties as usize * 4 * ENTRY)?;
+        let slot =
+            Slot::new(Name::new(Kind::Barrier), KIND, MEMBERS + parties as usize * 4 * ENTRY)?;
         slot.word(PARTIES).store(parties, Ordering::Relaxed);
         Ok(Self { slot, limit: None })
     }
@@ -112,7 +115,9 @@ impl Barrier {
     /// # Errors
     ///
     /// [`BrokenBarrier`] where it is broken, or breaks meanwhile.
+    #[track_caller]
     pub fn wait(&self) -> Result<BarrierWaitResult, BrokenBarrier> {
+        point::before(Operation::Wait, &*self.slot);
         self.wait_until(self.limit, None::<fn()>)
     }
 
@@ -122,7 +127,9 @@ impl Barrier {
     ///
     /// [`BrokenBarrier`] where it is broken, or breaks meanwhile.
     #[doc(alias = "wait")]
+    #[track_caller]
     pub fn wait_timeout(&self, limit: Duration) -> Result<BarrierWaitResult, BrokenBarrier> {
+        point::before(Operation::WaitTimeout, &*self.slot);
         self.wait_until(Some(limit), None::<fn()>)
     }
 
@@ -145,7 +152,9 @@ impl Barrier {
     ///
     /// Where the action does; the barrier is broken then.
     #[doc(alias = "action")]
+    #[track_caller]
     pub fn wait_with(&self, action: impl FnOnce()) -> Result<BarrierWaitResult, BrokenBarrier> {
+        point::before(Operation::Wait, &*self.slot);
         self.wait_until(self.limit, Some(action))
     }
 
@@ -182,13 +191,17 @@ impl Barrier {
     }
 
     /// Breaks it: all who wait are told, and all who come, until a [`reset`](Barrier::reset).
+    #[track_caller]
     pub fn abort(&self) {
+        point::before(Operation::Abort, &*self.slot);
         self.words().abort();
     }
 
     /// Makes it usable again. Those who wait are told that it was broken; the processes that have waited
     /// are parties no more, until they wait again.
+    #[track_caller]
     pub fn reset(&self) {
+        point::before(Operation::Reset, &*self.slot);
         self.words().reset();
     }
 
@@ -200,14 +213,18 @@ impl Barrier {
 
     /// How many wait at this moment.
     #[must_use]
+    #[track_caller]
     pub fn n_waiting(&self) -> u32 {
+        point::before(Operation::State, &*self.slot);
         self.words().arrived()
     }
 
     /// Whether it is broken.
     #[doc(alias = "broken")]
     #[must_use]
+    #[track_caller]
     pub fn is_broken(&self) -> bool {
+        point::before(Operation::State, &*self.slot);
         self.words().is_broken()
     }
 

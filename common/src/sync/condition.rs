@@ -7,6 +7,7 @@ use super::algorithm::event_count::EventCount;
 use super::algorithm::members::{ENTRY, Members};
 use super::lock::{Lock, LockGuard};
 use super::word::Deadline;
+use crate::point::{self, Kind, Name, Operation};
 use crate::shared::arena::{self, Slot};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
@@ -66,6 +67,7 @@ impl Condition {
     /// # Errors
     ///
     /// Where the machine has no shared memory or no descriptor left.
+    #[track_caller]
     pub fn new() -> io::Result<Self> {
         Self::with_lock(&Lock::new()?)
     }
@@ -77,8 +79,9 @@ impl Condition {
     ///
     /// Where the machine has no shared memory or no descriptor left.
     #[doc(alias = "Condition")]
+    #[track_caller]
     pub fn with_lock(lock: &Lock) -> io::Result<Self> {
-        Ok(Self { lock: lock.clone(), slot: Slot::new(KIND, BYTES)? })
+        Ok(Self { lock: lock.clone(), slot: Slot::new(Name::new(Kind::Condition), KIND, BYTES)? })
     }
 
     /// Its lock.
@@ -100,6 +103,7 @@ impl Condition {
     /// Takes its lock if it is free.
     #[doc(alias = "acquire")]
     #[must_use]
+    #[track_caller]
     pub fn try_acquire(&self) -> Option<LockGuard<'_>> {
         self.lock.try_acquire()
     }
@@ -107,6 +111,7 @@ impl Condition {
     /// Takes its lock; waits until it is free, at most for `limit`.
     #[doc(alias = "acquire")]
     #[must_use]
+    #[track_caller]
     pub fn acquire_timeout(&self, limit: Duration) -> Option<LockGuard<'_>> {
         self.lock.acquire_timeout(limit)
     }
@@ -118,6 +123,7 @@ impl Condition {
     /// Where the guard is of another lock.
     #[track_caller]
     pub fn wait(&self, guard: &mut LockGuard<'_>) {
+        point::before(Operation::Wait, &*self.slot);
         while !self.wait_until(guard, Deadline::NEVER) {}
     }
 
@@ -130,6 +136,7 @@ impl Condition {
     #[doc(alias = "wait")]
     #[track_caller]
     pub fn wait_timeout(&self, guard: &mut LockGuard<'_>, limit: Duration) -> bool {
+        point::before(Operation::WaitTimeout, &*self.slot);
         self.wait_until(guard, Deadline::after(limit))
     }
 
@@ -142,6 +149,7 @@ impl Condition {
     #[doc(alias = "wait_for")]
     #[track_caller]
     pub fn wait_while(&self, guard: &mut LockGuard<'_>, mut is_to_wait: impl FnMut() -> bool) {
+        point::before(Operation::Wait, &*self.slot);
         while is_to_wait() {
             self.wait_until(guard, Deadline::NEVER.or_a_slice());
         }
@@ -160,6 +168,7 @@ impl Condition {
         limit: Duration,
         mut is_to_wait: impl FnMut() -> bool,
     ) -> bool {
+        point::before(Operation::WaitTimeout, &*self.slot);
         let deadline = Deadline::after(limit);
         while is_to_wait() {
             if deadline.has_passed() {
@@ -178,6 +187,7 @@ impl Condition {
     /// Where the guard is of another lock.
     #[track_caller]
     pub fn notify(&self, guard: &LockGuard<'_>, count: u32) {
+        point::before(Operation::Notify, &*self.slot);
         self.words(guard).notify(count);
     }
 
@@ -188,6 +198,7 @@ impl Condition {
     /// Where the guard is of another lock.
     #[track_caller]
     pub fn notify_all(&self, guard: &LockGuard<'_>) {
+        point::before(Operation::Notify, &*self.slot);
         self.words(guard).notify(u32::MAX);
     }
 

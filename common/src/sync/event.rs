@@ -5,6 +5,7 @@
 use super::algorithm::event as algorithm;
 use super::travels;
 use super::word::Deadline;
+use crate::point::{self, Kind, Name, Operation};
 use crate::shared::arena::Slot;
 use std::fmt;
 use std::io;
@@ -40,8 +41,9 @@ impl Event {
     /// # Errors
     ///
     /// Where the machine has no shared memory or no descriptor left.
+    #[track_caller]
     pub fn new() -> io::Result<Self> {
-        Ok(Self { slot: Slot::new(KIND, BYTES)? })
+        Ok(Self { slot: Slot::new(Name::new(Kind::Event), KIND, BYTES)? })
     }
 
     fn words(&self) -> algorithm::Event<'_> {
@@ -49,29 +51,39 @@ impl Event {
     }
 
     /// Says that it has happened: all who wait go on.
+    #[track_caller]
     pub fn set(&self) {
+        point::before(Operation::Set, &*self.slot);
         self.words().set();
     }
 
     /// Takes it back: who waits from now on waits for the next [`set`](Event::set).
+    #[track_caller]
     pub fn clear(&self) {
+        point::before(Operation::Clear, &*self.slot);
         self.words().clear();
     }
 
     /// Whether it is set at this moment.
     #[must_use]
+    #[track_caller]
     pub fn is_set(&self) -> bool {
+        point::before(Operation::State, &*self.slot);
         self.words().is_set()
     }
 
     /// Waits until it is set.
+    #[track_caller]
     pub fn wait(&self) {
+        point::before(Operation::Wait, &*self.slot);
         self.words().wait(Deadline::NEVER);
     }
 
     /// Waits until it is set, at most for `limit`; whether it was set.
     #[doc(alias = "wait")]
+    #[track_caller]
     pub fn wait_timeout(&self, limit: Duration) -> bool {
+        point::before(Operation::WaitTimeout, &*self.slot);
         self.words().wait(Deadline::after(limit))
     }
 }

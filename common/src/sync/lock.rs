@@ -6,12 +6,14 @@
 use super::algorithm::lock::{self as algorithm, Refused};
 use super::travels;
 use super::word::Deadline;
+use crate::point::{self, Kind, Name, Operation};
 use crate::process;
 use crate::shared::arena::Slot;
 use crate::sys::robust;
 use std::fmt;
 use std::io;
 use std::marker::PhantomData;
+use std::panic::Location;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -53,8 +55,9 @@ impl Lock {
     /// # Errors
     ///
     /// Where the machine has no shared memory or no descriptor left.
+    #[track_caller]
     pub fn new() -> io::Result<Self> {
-        Ok(Self { slot: Slot::new(KIND, BYTES)? })
+        Ok(Self { slot: Slot::new(Name::new(Kind::Lock), KIND, BYTES)? })
     }
 
     pub(super) fn words(&self) -> algorithm::Lock<'_> {
@@ -69,6 +72,7 @@ impl Lock {
     /// [`RLock`](super::RLock).
     #[track_caller]
     pub fn acquire(&self) -> LockGuard<'_> {
+        point::before(Operation::Acquire, &*self.slot);
         match self.words().take(Deadline::NEVER) {
             Ok(()) => LockGuard::new(self),
             Err(Refused::Mine | Refused::Held) => {
@@ -80,21 +84,28 @@ impl Lock {
     /// Takes it if it is free.
     #[doc(alias = "acquire")]
     #[must_use]
+    #[track_caller]
     pub fn try_acquire(&self) -> Option<LockGuard<'_>> {
-        self.words().try_take().then(|| LockGuard::new(self))
+        point::before(Operation::TryAcquire, &*self.slot);
+        if self.words().try_take() { Some(LockGuard::new(self)) } else { None }
     }
 
     /// Takes it; waits until it is free, at most for `limit`.
     #[doc(alias = "acquire")]
     #[must_use]
+    #[track_caller]
     pub fn acquire_timeout(&self, limit: Duration) -> Option<LockGuard<'_>> {
-        self.words().take(Deadline::after(limit)).is_ok().then(|| LockGuard::new(self))
+        point::before(Operation::AcquireTimeout, &*self.slot);
+        let taken = self.words().take(Deadline::after(limit)).is_ok();
+        if taken { Some(LockGuard::new(self)) } else { None }
     }
 
     /// Whether anybody holds it at this moment.
     #[doc(alias = "locked")]
     #[must_use]
+    #[track_caller]
     pub fn is_locked(&self) -> bool {
+        point::before(Operation::State, &*self.slot);
         self.words().holder() != 0
     }
 
@@ -103,7 +114,9 @@ impl Lock {
     /// # Errors
     ///
     /// [`NotOwner`] where this thread does not hold it.
+    #[track_caller]
     pub fn release(&self) -> Result<(), NotOwner> {
+        point::before(Operation::Release, &*self.slot);
         let words = self.words();
         if !words.is_mine() {
             return Err(NotOwner);
@@ -124,13 +137,15 @@ pub(super) fn words(slot: &Slot) -> algorithm::Lock<'_> {
 pub struct LockGuard<'a> {
     lock: &'a Lock,
     news: u32,
+    made: &'static Location<'static>,
     /// It is this thread that holds it.
     thread: PhantomData<*const ()>,
 }
 
 impl<'a> LockGuard<'a> {
+    #[track_caller]
     fn new(lock: &'a Lock) -> Self {
-        Self { lock, news: lock.words().take_news(), thread: PhantomData }
+        Self { lock, news: lock.words().take_news(), made: Location::caller(), thread: PhantomData }
     }
 
     /// Whether the holder before died while it held the lock, or panicked: what the lock protects may
@@ -152,13 +167,16 @@ impl<'a> LockGuard<'a> {
 
     /// Keeps the lock beyond the guard, until [`Lock::release`] in this same thread (in Python:
     /// `acquire` without `with`).
+    #[track_caller]
     pub fn keep(self) {
+        point::before(Operation::Keep, &*self.lock.slot);
         std::mem::forget(self);
     }
 }
 
 impl Drop for LockGuard<'_> {
     fn drop(&mut self) {
+        point::before_at(Operation::Release, &*self.lock.slot, self.made);
         let words = self.lock.words();
         if std::thread::panicking() {
             words.tell(algorithm::HOLDER_PANICKED);

@@ -10,11 +10,13 @@ use super::algorithm::rlock as algorithm;
 use super::lock::{NotOwner, holder, words};
 use super::travels;
 use super::word::Deadline;
+use crate::point::{self, Kind, Name, Operation};
 use crate::shared::arena::Slot;
 use crate::sys::robust;
 use std::fmt;
 use std::io;
 use std::marker::PhantomData;
+use std::panic::Location;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -53,8 +55,9 @@ impl RLock {
     /// # Errors
     ///
     /// Where the machine has no shared memory or no descriptor left.
+    #[track_caller]
     pub fn new() -> io::Result<Self> {
-        Ok(Self { slot: Slot::new(KIND, BYTES)? })
+        Ok(Self { slot: Slot::new(Name::new(Kind::RLock), KIND, BYTES)? })
     }
 
     fn words(&self) -> algorithm::RLock<'_> {
@@ -66,7 +69,9 @@ impl RLock {
     /// # Panics
     ///
     /// Where this thread has taken it 2³² - 1 times.
+    #[track_caller]
     pub fn acquire(&self) -> RLockGuard<'_> {
+        point::before(Operation::Acquire, &*self.slot);
         loop {
             if let Ok(depth) = self.words().take(Deadline::NEVER) {
                 return RLockGuard::new(self, depth);
@@ -77,14 +82,19 @@ impl RLock {
     /// Takes it once more if no other thread holds it.
     #[doc(alias = "acquire")]
     #[must_use]
+    #[track_caller]
     pub fn try_acquire(&self) -> Option<RLockGuard<'_>> {
-        self.words().try_take().map(|depth| RLockGuard::new(self, depth))
+        point::before(Operation::TryAcquire, &*self.slot);
+        let depth = self.words().try_take()?;
+        Some(RLockGuard::new(self, depth))
     }
 
     /// Takes it once more; waits until no other thread holds it, at most for `limit`.
     #[doc(alias = "acquire")]
     #[must_use]
+    #[track_caller]
     pub fn acquire_timeout(&self, limit: Duration) -> Option<RLockGuard<'_>> {
+        point::before(Operation::AcquireTimeout, &*self.slot);
         match self.words().take(Deadline::after(limit)) {
             Ok(depth) => Some(RLockGuard::new(self, depth)),
             Err(Refused::Held | Refused::Mine) => None,
@@ -94,7 +104,9 @@ impl RLock {
     /// Whether anybody holds it at this moment, this thread included.
     #[doc(alias = "locked")]
     #[must_use]
+    #[track_caller]
     pub fn is_locked(&self) -> bool {
+        point::before(Operation::State, &*self.slot);
         self.words().lock.holder() != 0
     }
 
@@ -103,7 +115,9 @@ impl RLock {
     /// # Errors
     ///
     /// [`NotOwner`] where this thread does not hold it.
+    #[track_caller]
     pub fn release(&self) -> Result<(), NotOwner> {
+        point::before(Operation::Release, &*self.slot);
         let words = self.words();
         if !words.lock.is_mine() {
             return Err(NotOwner);
@@ -119,14 +133,16 @@ impl RLock {
 pub struct RLockGuard<'a> {
     lock: &'a RLock,
     news: u32,
+    made: &'static Location<'static>,
     /// It is this thread that holds it.
     thread: PhantomData<*const ()>,
 }
 
 impl<'a> RLockGuard<'a> {
+    #[track_caller]
     fn new(lock: &'a RLock, depth: u32) -> Self {
         let news = if depth == 1 { lock.words().lock.take_news() } else { lock::NOTHING };
-        Self { lock, news, thread: PhantomData }
+        Self { lock, news, made: Location::caller(), thread: PhantomData }
     }
 
     /// Whether the holder before died while it held the lock, or panicked: what the lock protects may
@@ -138,13 +154,16 @@ impl<'a> RLockGuard<'a> {
 
     /// Keeps the lock beyond the guard, until [`RLock::release`] in this same thread (in Python:
     /// `acquire` without `with`).
+    #[track_caller]
     pub fn keep(self) {
+        point::before(Operation::Keep, &*self.lock.slot);
         std::mem::forget(self);
     }
 }
 
 impl Drop for RLockGuard<'_> {
     fn drop(&mut self) {
+        point::before_at(Operation::Release, &*self.lock.slot, self.made);
         let words = self.lock.words();
         if std::thread::panicking() {
             words.lock.tell(lock::HOLDER_PANICKED);

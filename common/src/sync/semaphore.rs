@@ -10,9 +10,11 @@ use super::algorithm::semaphore::{self as algorithm, Full};
 use super::lock::{self, words};
 use super::travels;
 use super::word::Deadline;
+use crate::point::{self, Kind, Name, Operation};
 use crate::shared::arena::Slot;
 use std::fmt;
 use std::io;
+use std::panic::Location;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -92,13 +94,14 @@ pub struct BoundedSemaphore {
 #[error("released more often than acquired: there are {0} permits, and more are not allowed")]
 pub struct OverRelease(pub u32);
 
-fn new(kind: u32, value: u32, bound: u32) -> io::Result<Arc<Slot>> {
+#[track_caller]
+fn new(kind: Kind, tag: u32, value: u32, bound: u32) -> io::Result<Arc<Slot>> {
     if value > MAX {
         let text = format!("a semaphore has at most {MAX} permits, not {value}");
         return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
     }
     let members = value.clamp(LEAST, MOST) as usize;
-    let slot = Slot::new(kind, MEMBERS + members * 4 * ENTRY)?;
+    let slot = Slot::new(Name::new(kind), tag, MEMBERS + members * 4 * ENTRY)?;
     for (word, number) in [(TOTAL, value), (FREE, value), (BOUND, bound)] {
         slot.word(word).store(number, Ordering::Relaxed);
     }
@@ -118,9 +121,10 @@ fn semaphore(slot: &Slot) -> algorithm::Semaphore<'_> {
     }
 }
 
+#[track_caller]
 fn acquire(slot: &Slot, deadline: Deadline) -> Option<Permit<'_>> {
     let permit = semaphore(slot).take(algorithm::Permit::Held, deadline)?;
-    Some(Permit { slot, permit })
+    Some(Permit::new(slot, permit))
 }
 
 fn release(slot: &Slot, permit: algorithm::Permit) -> Result<(), OverRelease> {
@@ -132,7 +136,9 @@ macro_rules! methods {
     ($type:ident) => {
         impl $type {
             /// Takes a permit; waits until one is free. Dropping the guard gives it back.
+            #[track_caller]
             pub fn acquire(&self) -> Permit<'_> {
+                point::before(Operation::Acquire, &*self.slot);
                 acquire(&self.slot, Deadline::NEVER)
                     .expect("a wait without an end ends with a permit")
             }
@@ -140,15 +146,19 @@ macro_rules! methods {
             /// Takes a permit if one is free.
             #[doc(alias = "acquire")]
             #[must_use]
+            #[track_caller]
             pub fn try_acquire(&self) -> Option<Permit<'_>> {
+                point::before(Operation::TryAcquire, &*self.slot);
                 let permit = semaphore(&self.slot).try_take(algorithm::Permit::Held)?;
-                Some(Permit { slot: &self.slot, permit })
+                Some(Permit::new(&self.slot, permit))
             }
 
             /// Takes a permit; waits until one is free, at most for `limit`.
             #[doc(alias = "acquire")]
             #[must_use]
+            #[track_caller]
             pub fn acquire_timeout(&self, limit: Duration) -> Option<Permit<'_>> {
+                point::before(Operation::AcquireTimeout, &*self.slot);
                 acquire(&self.slot, Deadline::after(limit))
             }
 
@@ -157,14 +167,18 @@ macro_rules! methods {
             /// # Errors
             ///
             /// [`OverRelease`] where there are as many as there may be.
+            #[track_caller]
             pub fn release(&self) -> Result<(), OverRelease> {
+                point::before(Operation::Release, &*self.slot);
                 release(&self.slot, algorithm::Permit::Loose)
             }
 
             /// How many permits are free at this moment.
             #[doc(alias = "get_value")]
             #[must_use]
+            #[track_caller]
             pub fn value(&self) -> u32 {
+                point::before(Operation::State, &*self.slot);
                 semaphore(&self.slot).free()
             }
         }
@@ -180,8 +194,9 @@ impl Semaphore {
     /// # Errors
     ///
     /// Where `value` is more than 2³¹ - 1, or the machine has no shared memory or no descriptor left.
+    #[track_caller]
     pub fn new(value: u32) -> io::Result<Self> {
-        Ok(Self { slot: new(KIND, value, MAX)? })
+        Ok(Self { slot: new(Kind::Semaphore, KIND, value, MAX)? })
     }
 }
 
@@ -191,8 +206,9 @@ impl BoundedSemaphore {
     /// # Errors
     ///
     /// Where `value` is more than 2³¹ - 1, or the machine has no shared memory or no descriptor left.
+    #[track_caller]
     pub fn new(value: u32) -> io::Result<Self> {
-        Ok(Self { slot: new(KIND_BOUNDED, value, value)? })
+        Ok(Self { slot: new(Kind::BoundedSemaphore, KIND_BOUNDED, value, value)? })
     }
 }
 
@@ -201,12 +217,20 @@ impl BoundedSemaphore {
 pub struct Permit<'a> {
     slot: &'a Slot,
     permit: algorithm::Permit,
+    made: &'static Location<'static>,
 }
 
-impl Permit<'_> {
+impl<'a> Permit<'a> {
+    #[track_caller]
+    fn new(slot: &'a Slot, permit: algorithm::Permit) -> Self {
+        Self { slot, permit, made: Location::caller() }
+    }
+
     /// Keeps the permit beyond the guard and beyond the process: it is gone until somebody, of any
     /// process, calls `release` (in Python: `acquire` without `with`).
+    #[track_caller]
     pub fn keep(self) {
+        point::before(Operation::Keep, self.slot);
         if self.permit == algorithm::Permit::Held {
             semaphore(self.slot).let_go();
         }
@@ -216,6 +240,7 @@ impl Permit<'_> {
 
 impl Drop for Permit<'_> {
     fn drop(&mut self) {
+        point::before_at(Operation::Release, self.slot, self.made);
         // One that was taken is below the bound.
         let _ = release(self.slot, self.permit);
     }
