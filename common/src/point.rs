@@ -318,11 +318,17 @@ pub fn stop_listening() {
     *listener() = None;
 }
 
+/// The whole cost of a point without a listener.
+#[inline(always)]
+fn is_on() -> bool {
+    cfg!(not(common_without_points)) && ON.load(Ordering::Relaxed)
+}
+
 /// Passes a point: to be called first, by a function with `#[track_caller]`.
 #[inline(always)]
 #[track_caller]
 pub(crate) fn before(operation: Operation, object: &impl Named) {
-    if ON.load(Ordering::Relaxed) {
+    if is_on() {
         tell(operation, object.name(), Location::caller());
     }
 }
@@ -331,21 +337,27 @@ pub(crate) fn before(operation: Operation, object: &impl Named) {
 #[inline(always)]
 #[track_caller]
 pub(crate) fn before_of(operation: Operation, object: impl FnOnce() -> Name) {
-    if ON.load(Ordering::Relaxed) {
+    if is_on() {
         tell(operation, &object(), Location::caller());
     }
 }
 
-/// The same, for what a guard does: where it was made is the place.
+/// The same, for what a guard does: where it was made is the place. It is read only if somebody listens.
 #[inline(always)]
 pub(crate) fn before_at(
     operation: Operation,
     object: &impl Named,
-    location: &'static Location<'static>,
+    made: &&'static Location<'static>,
 ) {
-    if ON.load(Ordering::Relaxed) {
-        tell(operation, object.name(), location);
+    if is_on() {
+        tell_at(operation, object.name(), made);
     }
+}
+
+#[cold]
+#[inline(never)]
+fn tell_at(operation: Operation, object: &Name, made: &&'static Location<'static>) {
+    tell(operation, object, made);
 }
 
 /// Passes no points while `work` runs: it is this crate's own, of no interest to the program.

@@ -339,7 +339,7 @@ impl ShareableList {
     pub fn iter(&self) -> impl Iterator<Item = Result<ShareableValue, ListError>> {
         let made = Location::caller();
         (0..self.len()).map(move |index| {
-            point::before_at(Operation::Get, &self.block, made);
+            point::before_at(Operation::Get, &self.block, &made);
             self.item(index)
         })
     }

@@ -176,7 +176,7 @@ impl<'a> LockGuard<'a> {
 
 impl Drop for LockGuard<'_> {
     fn drop(&mut self) {
-        point::before_at(Operation::Release, &*self.lock.slot, self.made);
+        point::before_at(Operation::Release, &*self.lock.slot, &self.made);
         let words = self.lock.words();
         if std::thread::panicking() {
             words.tell(algorithm::HOLDER_PANICKED);

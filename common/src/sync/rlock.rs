@@ -163,7 +163,7 @@ impl<'a> RLockGuard<'a> {
 
 impl Drop for RLockGuard<'_> {
     fn drop(&mut self) {
-        point::before_at(Operation::Release, &*self.lock.slot, self.made);
+        point::before_at(Operation::Release, &*self.lock.slot, &self.made);
         let words = self.lock.words();
         if std::thread::panicking() {
             words.lock.tell(lock::HOLDER_PANICKED);

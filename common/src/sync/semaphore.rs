@@ -179,7 +179,7 @@ macro_rules! methods {
             #[track_caller]
             pub fn value(&self) -> u32 {
                 point::before(Operation::State, &*self.slot);
-                semaphore(&self.slot).free()
+                self.slot.word(FREE).load(Ordering::Acquire)
             }
         }
     };
@@ -240,7 +240,7 @@ impl<'a> Permit<'a> {
 
 impl Drop for Permit<'_> {
     fn drop(&mut self) {
-        point::before_at(Operation::Release, self.slot, self.made);
+        point::before_at(Operation::Release, self.slot, &self.made);
         // One that was taken is below the bound.
         let _ = release(self.slot, self.permit);
     }

@@ -5,6 +5,7 @@
 
 mod bench;
 mod conformance;
+mod points;
 mod steps;
 mod tidy;
 
@@ -56,6 +57,8 @@ enum Chore {
         #[arg(long, conflicts_with = "open")]
         json: bool,
     },
+    /// What a point costs while nobody listens, in instructions
+    Points,
     /// Processes killed at random instants, some thousand times
     Torture,
     /// A program of somebody else that uses `common`, as its README shows
@@ -103,6 +106,7 @@ fn run(chore: &Chore, root: &Path) -> Result<ExitCode, String> {
         Chore::Conformance { open: false, json: false } => steps::conformance(root),
         Chore::Conformance { open: true, .. } => conformance::print(root, Form::Open),
         Chore::Conformance { json: true, .. } => conformance::print(root, Form::Json),
+        Chore::Points => points::points(root),
         Chore::Torture => steps::torture(root),
         Chore::Outside => steps::outside(root),
         Chore::Bench(arguments) => return bench::run(root, arguments),

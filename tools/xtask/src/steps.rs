@@ -6,6 +6,7 @@ use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::conformance::{self, Form};
+use crate::points;
 use crate::tidy;
 
 /// What a reviewer would run, in order. The first is the README's command for the tests.
@@ -17,6 +18,7 @@ pub(crate) const CI: &[(&str, Step)] = &[
     ("verify", verify),
     ("conformance", conformance),
     ("torture", torture),
+    ("points", points::points),
     ("outside", outside),
     ("deny", |root| deny(root, false)),
     ("tidy", tidy),
@@ -163,7 +165,7 @@ pub(crate) fn command(root: &Path, args: &[&str]) -> Command {
     command
 }
 
-fn finish(mut command: Command) -> Result<(), String> {
+pub(crate) fn finish(mut command: Command) -> Result<(), String> {
     let status = command.status();
     judge(&command, status, |status| *status).map(drop)
 }
