@@ -20,14 +20,16 @@ use crate::codec;
 use crate::point::{Name, Named};
 use crate::sys::descriptor::{self, Descriptor};
 use crate::sys::memory::{self, Mapping};
-use crate::sys::robust::Record;
+use crate::sys::robust::{self, Record};
 use crate::sys::thread;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::collections::HashMap;
 use std::io;
+use std::mem;
+use std::path::Path;
 use std::ptr::NonNull;
 use std::slice;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 /// Slots begin at multiples of this: two of them never share a cache line.
@@ -167,7 +169,7 @@ impl Field {
         if end > self.arena.mapping.len() {
             return None;
         }
-        let offset = std::mem::replace(&mut self.end, end);
+        let offset = mem::replace(&mut self.end, end);
         self.slots.push((offset, size));
         Some(offset)
     }
@@ -194,6 +196,8 @@ pub(crate) struct Slot {
     len: usize,
     /// In which generation of this process it is held; see [`descriptor`].
     generation: AtomicU32,
+    /// Whether the content begins with a record.
+    has_record: AtomicBool,
 }
 
 // SAFETY: an address range that no thread owns; what lies there is atomics, or guarded by them.
@@ -224,7 +228,8 @@ impl Slot {
     fn held(name: Name, arena: Arc<Arena>, offset: usize, len: usize) -> Self {
         let generation = AtomicU32::new(descriptor::generation());
         let content = arena.at(offset + HEADER);
-        Self { name, arena, offset, content, len, generation }
+        let has_record = AtomicBool::new(false);
+        Self { name, arena, offset, content, len, generation, has_record }
     }
 
     /// The slot at `offset` of an arena that has arrived, whose count has travelled with it.
@@ -276,15 +281,17 @@ impl Slot {
         unsafe { slice::from_raw_parts(first.as_ptr(), count) }
     }
 
-    /// The record at `offset` of the content.
+    /// The record with which the content begins.
     #[inline]
-    pub(crate) fn record(&self, offset: usize) -> Record<'_> {
-        assert!(offset.is_multiple_of(8) && offset + crate::sys::robust::BYTES <= self.len);
-        // SAFETY: inside the content, as just checked.
-        let start = unsafe { self.content.add(offset) };
-        // SAFETY: in range and aligned; the arena does not move, and is mapped while `self` lives, which
-        // outlives every guard of the word.
-        unsafe { Record::at(start) }
+    pub(crate) fn record(&self) -> Record<'_> {
+        assert!(robust::BYTES <= self.len);
+        if !self.has_record.load(Ordering::Relaxed) {
+            self.has_record.store(true, Ordering::Relaxed);
+        }
+        // SAFETY: in range, as just checked, and aligned; the arena does not move, and is mapped while
+        // `self` lives, which outlives every guard of the word, and as long as a thread holds the word
+        // whose guard was forgotten.
+        unsafe { Record::at(self.content) }
     }
 
     /// Whether both are the same place.
@@ -312,9 +319,20 @@ impl Slot {
     pub(crate) fn let_go(&self) {
         let here = descriptor::generation();
         // A copy that a fork has made counts nothing, unless it was given.
-        if self.generation.swap(here.wrapping_sub(1), Ordering::Relaxed) == here {
+        let was_held = self.generation.swap(here.wrapping_sub(1), Ordering::Relaxed) == here;
+        if was_held && !self.is_locked_here() {
             self.count_down();
         }
+    }
+
+    /// Whether a thread of this process holds the word of the record, if there is one.
+    fn is_locked_here(&self) -> bool {
+        if !self.has_record.load(Ordering::Relaxed) {
+            return false;
+        }
+        let holder = self.record().word().load(Ordering::Relaxed) & robust::HOLDER;
+        let is_thread = || Path::new(&format!("/proc/self/task/{holder}")).exists();
+        holder != 0 && (holder == thread::id() || is_thread())
     }
 }
 
@@ -326,6 +344,11 @@ impl Named for Slot {
 
 impl Drop for Slot {
     fn drop(&mut self) {
+        // Where a guard was forgotten the list of its thread leads to the record until the thread ends:
+        // the memory stays, and the slot is nobody else's.
+        if self.is_locked_here() {
+            mem::forget(Arc::clone(&self.arena));
+        }
         self.let_go();
     }
 }
@@ -465,6 +488,26 @@ mod tests {
         let mut arenas: Vec<_> = slots.iter().map(|slot| slot.arena.place).collect();
         arenas.dedup();
         assert!(arenas.len() <= 4, "{arenas:?}");
+    }
+
+    #[test]
+    fn a_slot_whose_word_a_thread_holds_is_not_given_up() {
+        let (arena, offset) = std::thread::spawn(|| {
+            let slot = new(7, OWN).unwrap();
+            let step = slot.record().begin();
+            slot.record().word().store(step.me(), Ordering::Relaxed);
+            step.enlist();
+            step.end();
+            let arena = Arc::downgrade(&slot.arena);
+            let offset = slot.offset;
+            drop(slot);
+            (arena, offset)
+        })
+        .join()
+        .unwrap();
+        let arena = arena.upgrade().expect("the memory is mapped");
+        assert_eq!(arena.word(offset + HEADER).load(Ordering::Acquire), robust::DIED);
+        assert_eq!(arena.word(offset).load(Ordering::Acquire), 1);
     }
 
     #[test]

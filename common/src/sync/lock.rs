@@ -128,7 +128,7 @@ impl Lock {
 
 /// The words of a lock at the beginning of a slot.
 pub(super) fn words(slot: &Slot) -> algorithm::Lock<'_> {
-    algorithm::Lock { record: slot.record(0), core: slot.word(CORE), news: slot.word(NEWS) }
+    algorithm::Lock { record: slot.record(), core: slot.word(CORE), news: slot.word(NEWS) }
 }
 
 /// A [`Lock`] that this thread holds.
