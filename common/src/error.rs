@@ -1,5 +1,6 @@
 //! Every error of this crate in one type, for a `main` that returns [`Result`].
 
+use crate::array::OutOfRange;
 use crate::connection::{RecvError, RecvIntoError, SendError};
 use crate::pool::{MapError, PoolError, TaskError};
 use crate::process::{JoinError, StartError, StartMethodAlreadySet, StillRunning};
@@ -44,6 +45,9 @@ pub enum Error {
     /// An access beyond a block of shared memory.
     #[error(transparent)]
     OutOfBounds(#[from] OutOfBounds),
+    /// An element that an array does not have.
+    #[error(transparent)]
+    OutOfRange(#[from] OutOfRange),
     /// A shareable list or an item of it could not be used.
     #[error(transparent)]
     List(#[from] ListError),

@@ -8,6 +8,9 @@
 //! | [`connection`] | two ends of a pipe that carry typed messages | `Pipe` |
 //! | [`cpu`] | how many processors there are, and which a process may use | `cpu_count` |
 //! | [`sync`] | wait for what another process does | `Lock` … `Barrier` |
+//! | [`value`] | one value that several processes see, and its lock | `Value` |
+//! | [`array`] | many values, and one lock | `Array` |
+//! | [`atomic_value`] | a number that is changed in single steps | `RawValue` |
 //! | [`shared_memory`] | memory with a name, which Python programs find too | `shared_memory` |
 //! | [`pool`] | a fixed number of processes that share out the calls | `Pool` |
 //! | [`log`] | a log with a stopwatch | the course's `Log` |
@@ -42,6 +45,9 @@
 //! | keep others out while you change something | [`sync::Lock`] |
 //! | wait until another process has done something | [`sync::Condition`], [`sync::Event`] |
 //! | go on together, step by step | [`sync::Barrier`] |
+//! | let several processes change one value | [`Value`] |
+//! | the same for many values of one type | [`Array`] |
+//! | count what several processes do, without a lock | [`AtomicValue`] |
 //! | let several processes see the same numbers, by a name | [`SharedMemory`] |
 //! | the same for a few values of several kinds | [`ShareableList`] |
 
@@ -57,6 +63,10 @@ pub mod connection;
 pub mod cpu;
 pub mod sync;
 
+pub mod array;
+pub mod atomic_value;
+pub mod value;
+
 pub mod shared_memory;
 
 pub mod pool;
@@ -71,8 +81,11 @@ mod sys;
 mod timer;
 
 pub use self::shared_memory::{ShareableList, ShareableValue, SharedMemory};
+pub use array::Array;
+pub use atomic_value::AtomicValue;
 pub use connection::{Connection, Receiver, Sender, one_way_pipe, pipe};
 pub use error::{Error, Result};
 pub use log::Log;
 pub use pool::Pool;
 pub use process::{Child, Exit, Process, Signal, StartMethod, init, is_child, set_start_method};
+pub use value::{Plain, Value};

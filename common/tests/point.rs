@@ -2,7 +2,8 @@
 
 use common::point::{self, Point};
 use common::sync::{Barrier, BoundedSemaphore, Condition, Event, Lock, RLock, Semaphore};
-use common::{Process, ShareableList, ShareableValue, SharedMemory, StartMethod, pipe};
+use common::{Array, AtomicValue, Process, StartMethod, Value, pipe};
+use common::{ShareableList, ShareableValue, SharedMemory};
 use libtest_mimic::{Arguments, Failed, Trial};
 use std::cell::RefCell;
 use std::time::Duration;
@@ -117,6 +118,44 @@ fn operations() {
     passes!("abort Barrier-1", barrier.abort());
     passes!("state Barrier-1", barrier.is_broken());
     passes!("reset Barrier-1", barrier.reset());
+
+    let value = passes!("create Value-1", Value::new(1u32).unwrap());
+    passes!("get Value-1", value.get());
+    passes!("set Value-1", value.set(2));
+    passes!("update Value-1", value.update(|number| *number += 1));
+    let guard = passes!("acquire Value-1", value.lock());
+    passes!("try_acquire Value-1", assert!(value.try_lock().is_none()));
+    passes!("acquire_timeout Value-1", assert!(value.lock_timeout(zero).is_none()));
+    drop(guard);
+    assert_eq!(seen(), ["release Value-1"]);
+
+    let array = passes!("create Array-1", Array::<u8>::new(3).unwrap());
+    passes!("create Array-2", Array::from_slice(b"abc").unwrap());
+    passes!("get Array-1", array.get(0).unwrap());
+    passes!("get Array-1", array.to_vec());
+    passes!("get Array-1", array.copy_out(0, &mut [0; 2]).unwrap());
+    passes!("set Array-1", array.set(0, 1).unwrap());
+    passes!("set Array-1", array.copy_in(0, &[1, 2]).unwrap());
+    passes!("update Array-1", array.update(0, |number| *number += 1).unwrap());
+    let guard = passes!("acquire Array-1", array.lock());
+    passes!("try_acquire Array-1", assert!(array.try_lock().is_none()));
+    passes!("acquire_timeout Array-1", assert!(array.lock_timeout(zero).is_none()));
+    drop(guard);
+    assert_eq!(seen(), ["release Array-1"]);
+
+    let value = passes!("create AtomicValue-1", AtomicValue::new(1u32).unwrap());
+    passes!("get AtomicValue-1", value.get());
+    passes!("set AtomicValue-1", value.set(2));
+    passes!("update AtomicValue-1", value.swap(2));
+    passes!("update AtomicValue-1", value.compare_exchange(1, 2).unwrap_err());
+    passes!("update AtomicValue-1", value.update(|number| number + 1));
+    passes!("update AtomicValue-1", value.fetch_add(1));
+    passes!("update AtomicValue-1", value.fetch_sub(1));
+    passes!("update AtomicValue-1", value.fetch_max(1));
+    passes!("update AtomicValue-1", value.fetch_min(1));
+    passes!("update AtomicValue-1", value.fetch_and(1));
+    passes!("update AtomicValue-1", value.fetch_or(1));
+    passes!("update AtomicValue-1", value.fetch_xor(1));
 
     SEEN.take();
     let (left, right) = pipe::<u8, u8>().unwrap();

@@ -33,9 +33,9 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 /// Slots begin at multiples of this: two of them never share a cache line.
-const ALIGN: usize = 64;
+pub(super) const ALIGN: usize = 64;
 /// The bytes of a slot before its content.
-const HEADER: usize = 16;
+pub(super) const HEADER: usize = 16;
 /// The first arena of a process has this many bytes, and each later one four times as many as the
 /// one before, up to [`LARGEST`].
 const FIRST: usize = 64 << 10;
@@ -261,6 +261,11 @@ impl Slot {
         self.len
     }
 
+    /// The first byte of the content, [`HEADER`] behind a multiple of [`ALIGN`]; where it is stays so.
+    pub(super) fn content(&self) -> NonNull<u8> {
+        self.content
+    }
+
     /// The 32-bit word at `offset` of the content.
     #[inline]
     pub(crate) fn word(&self, offset: usize) -> &AtomicU32 {
@@ -279,6 +284,12 @@ impl Slot {
         let first = unsafe { self.content.add(offset) }.cast::<AtomicU32>();
         // SAFETY: in range and aligned; any bit pattern is a u32; nobody makes a plain reference to it.
         unsafe { slice::from_raw_parts(first.as_ptr(), count) }
+    }
+
+    /// The 64-bit word at `offset` of the content.
+    pub(crate) fn word64(&self, offset: usize) -> &AtomicU64 {
+        assert!(offset + 8 <= self.len);
+        self.arena.word64(self.offset + HEADER + offset)
     }
 
     /// The record with which the content begins.

@@ -1,7 +1,8 @@
 //! Memory that several processes see, as words and bytes.
 //!
 //! Two kinds: a [`Region`] grows and belongs to whatever asked for it; the slots of an [`arena`] are
-//! small and many, and belong to primitives and values.
+//! small and many, and belong to primitives and values. [`guarded`] puts plain data and its lock into a
+//! slot, [`atomic`] one number.
 //!
 //! A [`Region`] is anonymous shared memory and its descriptor. Others may write to it at any time,
 //! so it gives no reference to plain data: words are atomics, bytes are copied in and out. Every
@@ -11,6 +12,8 @@
 #![expect(unsafe_code, reason = "this is where shared bytes become typed")]
 
 pub(crate) mod arena;
+pub(crate) mod atomic;
+pub(crate) mod guarded;
 pub(crate) mod named;
 pub(crate) mod register;
 

@@ -24,14 +24,14 @@
 //!
 //! A lock is given on at once, the rest is noticed by those who wait, within 100 ms.
 
-mod algorithm;
+pub(crate) mod algorithm;
 mod barrier;
 mod condition;
 mod event;
 mod lock;
 mod rlock;
 mod semaphore;
-mod word;
+pub(crate) mod word;
 
 pub use barrier::{Barrier, BarrierWaitResult, BrokenBarrier};
 pub use condition::Condition;
