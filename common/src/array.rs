@@ -360,7 +360,7 @@ impl<T: Plain> DerefMut for ArrayGuard<'_, T> {
 impl<T: Plain> Drop for ArrayGuard<'_, T> {
     #[inline]
     fn drop(&mut self) {
-        point::before_at(Operation::Release, self.data, self.made);
+        point::before_at(Operation::Release, self.data, &self.made);
     }
 }
 

@@ -239,7 +239,7 @@ impl<T: Plain> DerefMut for ValueGuard<'_, T> {
 impl<T: Plain> Drop for ValueGuard<'_, T> {
     #[inline]
     fn drop(&mut self) {
-        point::before_at(Operation::Release, self.data, self.made);
+        point::before_at(Operation::Release, self.data, &self.made);
     }
 }
 
