@@ -1,8 +1,10 @@
 //! The peer `common`: the library of this course.
 
-use common::sync::Lock;
+mod shared_memory;
+mod sync;
+
 use common::{Connection, Exit, Pool, Process, StartMethod, pipe};
-use peers::{MIB, Place, Run, ms, ns_per, pin, unpin, us_per};
+use peers::{MIB, Place, Run, ms, pin, unpin, us_per};
 
 fn main() {
     common::init();
@@ -10,7 +12,8 @@ fn main() {
     processes(&run);
     handles(&run);
     round_trips(&run);
-    locks(&run);
+    sync::bench(&run);
+    shared_memory::bench(&run);
     pools(&run);
 }
 
@@ -134,22 +137,6 @@ fn echo_bytes((connection, core): (Connection<(), ()>, Option<usize>)) {
     while let Ok(count) = connection.recv_bytes_into(&mut buffer) {
         connection.send_bytes(&buffer[..count]).unwrap();
     }
-}
-
-/// Lock and unlock, alone.
-fn locks(run: &Run) {
-    const N: usize = 200_000;
-    let lock = Lock::new().unwrap();
-    run.bench("lock_uncontended", "ns", || {
-        pin(0);
-        let time = ns_per(N, || {
-            for _ in 0..N {
-                drop(lock.acquire());
-            }
-        });
-        unpin();
-        time
-    });
 }
 
 /// The tasks of a pool are claimed one by one, so a `map` is also one in chunks of 1.
