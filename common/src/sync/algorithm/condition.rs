@@ -22,7 +22,7 @@
 //! Who is notified could do nothing while the notifier holds the lock. So it is not woken: it is moved
 //! from the sleepers of the condition to those of the lock, of which each give-back wakes one.
 
-use super::super::word::{Deadline, Ordering, WAITERS, Word, is_due, sign, spin};
+use super::super::word::{Deadline, Ordering, WAITERS, Word, compare, is_due, sign, spin};
 use super::event_count::EventCount;
 use super::lock::Lock;
 use super::members::{Entered, Members};
@@ -40,6 +40,8 @@ pub(crate) struct Condition<'a> {
     /// When somebody looked last for processes that are gone.
     pub(crate) looked: &'a Word,
     /// Where it was last notified.
+    pub(crate) notified: &'a Word,
+    /// Where that was, as the last who waited for it saw it.
     pub(crate) core: &'a Word,
 }
 
@@ -63,6 +65,7 @@ impl Condition<'_> {
             self.lock.take_again(woken);
             if self.is_owed(number) {
                 set(self.owed, get(self.owed) - 1);
+                compare(self.core, self.notified);
                 break true;
             }
             if !is_in_time {
@@ -104,7 +107,7 @@ impl Condition<'_> {
         if count == 0 {
             return;
         }
-        sign(self.core);
+        sign(self.notified);
         set(self.until, get(self.next));
         self.owed.store(owed + count, Ordering::Release);
         let advanced = self.sleepers.advance();

@@ -11,7 +11,7 @@
 //! is how they return. A permit that is taken for good, or for which the table has no room, lowers the
 //! total instead, and does not return by itself.
 
-use super::super::word::{Deadline, Ordering, Word, is_due, sign, spin};
+use super::super::word::{Deadline, Ordering, Word, compare, is_due, sign, spin};
 use super::event_count::EventCount;
 use super::lock::{HOLDER_DIED, Lock};
 use super::members::{Entered, Members};
@@ -27,6 +27,8 @@ pub(crate) struct Semaphore<'a> {
     /// When somebody looked last for processes that are gone.
     pub(crate) looked: &'a Word,
     /// Where a permit was last given back.
+    pub(crate) given: &'a Word,
+    /// Where that was, as the last who waited for it saw it.
     pub(crate) core: &'a Word,
 }
 
@@ -52,6 +54,9 @@ impl Semaphore<'_> {
                 return None;
             }
             if let Some(permit) = self.take_free(wanted) {
+                if looks > 0 {
+                    compare(self.core, self.given);
+                }
                 self.lock.give_back();
                 return Some(permit);
             }
@@ -125,7 +130,7 @@ impl Semaphore<'_> {
             }
             None => add(self.total, 1),
         }
-        sign(self.core);
+        sign(self.given);
         add(self.free, 1);
         self.leave_and_wake(1);
         Ok(())
