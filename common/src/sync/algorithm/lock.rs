@@ -122,11 +122,14 @@ impl Lock<'_> {
         }
         ask(self.core);
         let word = self.record.word();
+        let is_free = || word.load(Ordering::Relaxed) & HOLDER == 0;
+        // Once: of a thousand that wait, each looks again after every slice.
+        let taken = spin(self.core, || (is_free() && self.take_free(held)).then_some(()));
+        if taken.is_some() {
+            return Ok(());
+        }
         loop {
-            let taken = spin(self.core, || {
-                (word.load(Ordering::Relaxed) & HOLDER == 0 && self.take_free(held)).then_some(())
-            });
-            if taken.is_some() {
+            if is_free() && self.take_free(held) {
                 return Ok(());
             }
             let seen = word.load(Ordering::Relaxed);

@@ -48,33 +48,54 @@ pub(crate) struct Full;
 impl Semaphore<'_> {
     /// Takes a permit, waiting until the deadline; `None` when the time is up.
     pub(crate) fn take(self, wanted: Permit, deadline: Deadline) -> Option<Permit> {
-        let mut looks = 0;
+        let (mut has_waited, mut is_due) = (false, false);
         loop {
             if !self.enter(deadline) {
                 return None;
             }
             if let Some(permit) = self.take_free(wanted) {
-                if looks > 0 {
+                if has_waited {
                     compare(self.core, self.given);
                 }
                 self.lock.give_back();
                 return Some(permit);
             }
-            if looks > 0 && is_due(self.looked) && self.take_back_from_the_dead() {
+            if is_due && self.take_back_from_the_dead() {
                 self.leave_and_wake(u32::MAX);
+                is_due = false;
                 continue;
             }
-            let announced = (looks > 0).then(|| self.sleepers.announce());
             self.lock.give_back();
-            match announced {
-                None => _ = spin(self.core, || (self.free() > 0).then_some(())),
-                Some(announced) => {
-                    if !self.sleepers.sleep(announced, deadline) {
-                        return self.try_take(wanted);
-                    }
-                }
+            let seen = if has_waited {
+                None
+            } else {
+                spin(self.core, || (self.free() > 0).then_some(false))
+            };
+            has_waited = true;
+            is_due = match seen.map_or_else(|| self.sleep(deadline), Some) {
+                Some(is_due) => is_due,
+                None => return self.try_take(wanted),
+            };
+        }
+    }
+
+    /// Waits without the lock until a permit may be free, or it is time to look for those who are gone,
+    /// which is the answer; `None` when the time is up.
+    fn sleep(self, deadline: Deadline) -> Option<bool> {
+        loop {
+            let announced = self.sleepers.announce();
+            if self.free() > 0 {
+                return Some(false);
             }
-            looks += 1;
+            if !self.sleepers.sleep(announced, deadline) {
+                return None;
+            }
+            if self.free() > 0 {
+                return Some(false);
+            }
+            if is_due(self.looked) {
+                return Some(true);
+            }
         }
     }
 
