@@ -103,7 +103,11 @@ impl Arena {
         let place = memory::place(&memory)?;
         let known = known().iter().filter_map(Weak::upgrade).find(|arena| arena.place == place);
         match known {
-            Some(arena) => Ok(arena),
+            Some(arena) => {
+                // A forked child has the arenas of its parent, but not their descriptors.
+                arena.memory.or_be(memory);
+                Ok(arena)
+            }
             None => {
                 let len = memory::len(&memory)?;
                 Self::map(memory, len)
