@@ -15,11 +15,16 @@
 //! Only the process that made an arena gives out its slots, again when nobody holds them any more. A
 //! process that is killed does not count back; its slots stay taken until the arena is gone, which is
 //! when the last process that maps it is.
+//!
+//! A slot of a kind with [`RECORD`] begins with a [`Record`], which is in the list of the thread that
+//! holds it. Where the last handle of a process goes while one of its threads does, the slot stays
+//! taken and the arena mapped, because that list leads there: for the thread's next lock, and for the
+//! kernel when the thread ends.
 
 use crate::codec;
 use crate::sys::descriptor::{self, Descriptor};
 use crate::sys::memory::{self, Mapping};
-use crate::sys::robust::Record;
+use crate::sys::robust::{HOLDER, Record};
 use crate::sys::thread;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::collections::HashMap;
@@ -39,6 +44,9 @@ const FIRST: usize = 64 << 10;
 const LARGEST: usize = 4 << 20;
 /// A slot that takes more has an arena to itself.
 const OWN: usize = 1 << 20;
+
+/// The bit of a kind that says: a record lies at the beginning.
+pub(crate) const RECORD: u32 = 1 << 31;
 
 /// One mapping with slots in it.
 #[derive(Debug)]
@@ -194,6 +202,7 @@ pub(crate) struct Slot {
     /// Where the content begins, and how many bytes it has, all inside the arena.
     content: NonNull<u8>,
     len: usize,
+    kind: u32,
     /// In which generation of this process it is held; see [`descriptor`].
     generation: AtomicU32,
 }
@@ -216,16 +225,16 @@ impl Slot {
         drop(yard);
         arena.word(offset + 4).store(kind, Ordering::Relaxed);
         arena.word64(offset + 8).store(len as u64, Ordering::Relaxed);
-        let slot = Self::held(arena, offset, len);
+        let slot = Self::held(arena, offset, len, kind);
         // SAFETY: the content of a slot that nobody else knows yet.
         unsafe { slot.content.write_bytes(0, len) };
         Ok(Arc::new(slot))
     }
 
-    fn held(arena: Arc<Arena>, offset: usize, len: usize) -> Self {
+    fn held(arena: Arc<Arena>, offset: usize, len: usize, kind: u32) -> Self {
         let generation = AtomicU32::new(descriptor::generation());
         let content = arena.at(offset + HEADER);
-        Self { arena, offset, content, len, generation }
+        Self { arena, offset, content, len, kind, generation }
     }
 
     /// The slot at `offset` of an arena that has arrived, whose count has travelled with it.
@@ -244,7 +253,7 @@ impl Slot {
         let end = len.and_then(|len| len.checked_add(offset + HEADER));
         let fits = end.is_some_and(|end| end <= arena.mapping.len());
         let len = len.filter(|_| fits).ok_or("it lies outside its arena")?;
-        Ok(Self::held(arena, offset, len))
+        Ok(Self::held(arena, offset, len, kind))
     }
 
     /// How many bytes the content has.
@@ -275,11 +284,12 @@ impl Slot {
     /// The record at `offset` of the content.
     #[inline]
     pub(crate) fn record(&self, offset: usize) -> Record<'_> {
+        debug_assert!(self.kind & RECORD != 0 && offset == 0);
         assert!(offset.is_multiple_of(8) && offset + crate::sys::robust::BYTES <= self.len);
         // SAFETY: inside the content, as just checked.
         let start = unsafe { self.content.add(offset) };
-        // SAFETY: in range and aligned; the arena does not move, and is mapped while `self` lives, which
-        // outlives every guard of the word.
+        // SAFETY: in range and aligned; the arena does not move, and stays mapped while `self` lives, and
+        // beyond that if a thread of this process holds the word by then (see `drop`).
         unsafe { Record::at(start) }
     }
 
@@ -287,6 +297,15 @@ impl Slot {
     pub(crate) fn is(&self, other: &Self) -> bool {
         // An arena is mapped once.
         self.content == other.content
+    }
+
+    /// Whether it begins with a record, and a thread of this process holds that.
+    fn is_in_a_list(&self) -> bool {
+        let holder = match self.kind & RECORD {
+            0 => 0,
+            _ => self.word(0).load(Ordering::Relaxed) & HOLDER,
+        };
+        holder != 0 && thread::is_here(holder)
     }
 
     /// One handle more: for a message that takes it to somebody.
@@ -306,6 +325,9 @@ impl Slot {
 
     /// It is held here no more, though somebody may still drop it.
     pub(crate) fn let_go(&self) {
+        if self.is_in_a_list() {
+            return;
+        }
         let here = descriptor::generation();
         // A copy that a fork has made counts nothing, unless it was given.
         if self.generation.swap(here.wrapping_sub(1), Ordering::Relaxed) == here {
@@ -317,6 +339,9 @@ impl Slot {
 impl Drop for Slot {
     fn drop(&mut self) {
         self.let_go();
+        if self.is_in_a_list() {
+            std::mem::forget(Arc::clone(&self.arena));
+        }
     }
 }
 

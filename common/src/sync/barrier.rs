@@ -7,7 +7,7 @@ use super::algorithm::event_count::EventCount;
 use super::algorithm::members::{ENTRY, Members};
 use super::lock::{self, words};
 use super::word::Deadline;
-use crate::shared::arena::{self, Slot};
+use crate::shared::arena::{self, RECORD, Slot};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 use std::io;
@@ -17,7 +17,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// What the slot of a barrier says that it is.
-const KIND: u32 = u32::from_be_bytes(*b"barr");
+const KIND: u32 = RECORD | u32::from_be_bytes(*b"barr");
 /// A lock, eight words, and a table of the processes that have waited.
 const STATE: usize = lock::BYTES;
 const ENDS: usize = STATE + 4;

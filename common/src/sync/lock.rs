@@ -7,7 +7,7 @@ use super::algorithm::lock::{self as algorithm, Refused};
 use super::travels;
 use super::word::Deadline;
 use crate::process;
-use crate::shared::arena::Slot;
+use crate::shared::arena::{RECORD, Slot};
 use crate::sys::robust;
 use std::fmt;
 use std::io;
@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// What the slot of a lock says that it is.
-const KIND: u32 = u32::from_be_bytes(*b"lock");
+const KIND: u32 = RECORD | u32::from_be_bytes(*b"lock");
 /// The record; in its free bytes, where the lock was last taken, and the news.
 pub(super) const BYTES: usize = robust::BYTES;
 const CORE: usize = 4;

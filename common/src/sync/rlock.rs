@@ -10,7 +10,7 @@ use super::algorithm::rlock as algorithm;
 use super::lock::{NotOwner, holder, words};
 use super::travels;
 use super::word::Deadline;
-use crate::shared::arena::Slot;
+use crate::shared::arena::{RECORD, Slot};
 use crate::sys::robust;
 use std::fmt;
 use std::io;
@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// What the slot of such a lock says that it is.
-const KIND: u32 = u32::from_be_bytes(*b"rlck");
+const KIND: u32 = RECORD | u32::from_be_bytes(*b"rlck");
 /// A lock; in the free bytes of its record, its depth.
 const BYTES: usize = robust::BYTES;
 const DEPTH: usize = 12;

@@ -9,8 +9,8 @@ use super::algorithm::members::{ENTRY, Members};
 use super::algorithm::semaphore::{self as algorithm, Full};
 use super::lock::{self, words};
 use super::travels;
-use super::word::Deadline;
-use crate::shared::arena::Slot;
+use super::word::{Deadline, Identity, this_process};
+use crate::shared::arena::{RECORD, Slot};
 use std::fmt;
 use std::io;
 use std::sync::Arc;
@@ -18,8 +18,8 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// What the slots say that they are.
-const KIND: u32 = u32::from_be_bytes(*b"sema");
-const KIND_BOUNDED: u32 = u32::from_be_bytes(*b"bsem");
+const KIND: u32 = RECORD | u32::from_be_bytes(*b"sema");
+const KIND_BOUNDED: u32 = RECORD | u32::from_be_bytes(*b"bsem");
 /// A lock, six words, a table of the processes that hold permits.
 const TOTAL: usize = lock::BYTES;
 const FREE: usize = TOTAL + 4;
