@@ -57,9 +57,10 @@ impl Condition<'_> {
         set(self.waiting, get(self.waiting) + 1);
         self.lock.give_back();
 
-        let mut is_in_time = true;
+        let (mut is_in_time, mut is_first) = (true, true);
         let notified = loop {
-            let woken = is_in_time && self.sleep(number, deadline, &mut is_in_time);
+            let woken = is_in_time && self.sleep(number, is_first, deadline, &mut is_in_time);
+            is_first = false;
             self.lock.take_again(woken);
             if self.is_owed(number) {
                 set(self.owed, get(self.owed) - 1);
@@ -78,10 +79,10 @@ impl Condition<'_> {
         notified
     }
 
-    /// Waits without the lock until there may be something; whether it slept.
-    fn sleep(self, number: u32, deadline: Deadline, is_in_time: &mut bool) -> bool {
+    /// Waits without the lock until there may be something, at first awake; whether it slept.
+    fn sleep(self, number: u32, is_first: bool, deadline: Deadline, is_in_time: &mut bool) -> bool {
         let look = || self.is_owed(number).then_some(());
-        if spin(self.core, look).is_some() {
+        if is_first && spin(self.core, look).is_some() {
             return false;
         }
         let announced = self.sleepers.announce();

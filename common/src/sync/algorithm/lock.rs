@@ -26,6 +26,10 @@ pub(crate) const NOTHING: u32 = 0;
 pub(crate) const HOLDER_DIED: u32 = 1;
 pub(crate) const HOLDER_PANICKED: u32 = 2;
 
+/// How often one who waits spins before it only sleeps. Where thousands wait, and each spins whenever
+/// its slice is over, no core is left for the holder.
+const SPINS: u32 = 3;
+
 #[derive(Clone, Copy)]
 pub(crate) struct Lock<'a> {
     pub(crate) record: Record<'a>,
@@ -116,10 +120,13 @@ impl Lock<'_> {
             return Err(Refused::Mine);
         }
         let word = self.record.word();
+        let mut spins = SPINS;
         loop {
-            let taken = spin(self.core, || {
+            let look = || {
                 (word.load(Ordering::Relaxed) & HOLDER == 0 && self.take_free(held)).then_some(())
-            });
+            };
+            let taken = if spins > 0 { spin(self.core, look) } else { look() };
+            spins = spins.saturating_sub(1);
             if taken.is_some() {
                 sign(self.core);
                 return Ok(());
