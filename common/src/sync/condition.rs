@@ -115,7 +115,7 @@ impl Condition {
     ///
     /// # Panics
     ///
-    /// Where the guard is of another lock.
+    /// Where the guard is of another lock, or a copy that a fork has made.
     #[track_caller]
     pub fn wait(&self, guard: &mut LockGuard<'_>) {
         while !self.wait_until(guard, Deadline::NEVER) {}
@@ -126,7 +126,7 @@ impl Condition {
     ///
     /// # Panics
     ///
-    /// Where the guard is of another lock.
+    /// Where the guard is of another lock, or a copy that a fork has made.
     #[doc(alias = "wait")]
     #[track_caller]
     pub fn wait_timeout(&self, guard: &mut LockGuard<'_>, limit: Duration) -> bool {
@@ -138,7 +138,7 @@ impl Condition {
     ///
     /// # Panics
     ///
-    /// Where the guard is of another lock, or `is_to_wait` panics.
+    /// Where the guard is of another lock or a copy that a fork has made, or `is_to_wait` panics.
     #[doc(alias = "wait_for")]
     #[track_caller]
     pub fn wait_while(&self, guard: &mut LockGuard<'_>, mut is_to_wait: impl FnMut() -> bool) {
@@ -151,7 +151,7 @@ impl Condition {
     ///
     /// # Panics
     ///
-    /// Where the guard is of another lock, or `is_to_wait` panics.
+    /// Where the guard is of another lock or a copy that a fork has made, or `is_to_wait` panics.
     #[doc(alias = "wait_for")]
     #[track_caller]
     pub fn wait_while_timeout(
@@ -175,7 +175,7 @@ impl Condition {
     ///
     /// # Panics
     ///
-    /// Where the guard is of another lock.
+    /// Where the guard is of another lock, or a copy that a fork has made.
     #[track_caller]
     pub fn notify(&self, guard: &LockGuard<'_>, count: u32) {
         self.words(guard).notify(count);
@@ -185,7 +185,7 @@ impl Condition {
     ///
     /// # Panics
     ///
-    /// Where the guard is of another lock.
+    /// Where the guard is of another lock, or a copy that a fork has made.
     #[track_caller]
     pub fn notify_all(&self, guard: &LockGuard<'_>) {
         self.words(guard).notify(u32::MAX);
@@ -203,6 +203,10 @@ impl Condition {
         assert!(
             guard.is_of(&self.lock),
             "the guard is of another lock; take that of this condition by acquire()"
+        );
+        assert!(
+            guard.is_original(),
+            "the guard is a copy that a fork has made, and the lock its parent's; take it by acquire()"
         );
         let slot = &self.slot;
         algorithm::Condition {

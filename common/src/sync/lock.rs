@@ -37,6 +37,11 @@ const NEWS: usize = 8;
 /// assert!(lock.try_acquire().is_some());
 /// # std::io::Result::Ok(())
 /// ```
+///
+/// # Limits
+///
+/// Of a thread that dies while it holds more than 2048 locks, the 2048 that it took last are given on
+/// (the kernel looks no further), and the others stay held.
 #[derive(Clone)]
 pub struct Lock {
     slot: Arc<Slot>,
@@ -124,13 +129,16 @@ pub(super) fn words(slot: &Slot) -> algorithm::Lock<'_> {
 pub struct LockGuard<'a> {
     lock: &'a Lock,
     news: u32,
+    /// By a destructor that runs in a panic: that it is given back in one tells nothing.
+    taken_in_panic: bool,
     /// It is this thread that holds it.
     thread: PhantomData<*const ()>,
 }
 
 impl<'a> LockGuard<'a> {
     fn new(lock: &'a Lock) -> Self {
-        Self { lock, news: lock.words().take_news(), thread: PhantomData }
+        let (news, taken_in_panic) = (lock.words().take_news(), std::thread::panicking());
+        Self { lock, news, taken_in_panic, thread: PhantomData }
     }
 
     /// Whether the holder before died while it held the lock, or panicked: what the lock protects may
@@ -145,13 +153,18 @@ impl<'a> LockGuard<'a> {
         self.lock.slot.is(&lock.slot)
     }
 
+    /// Whether this thread holds the lock: not where a fork has copied the guard.
+    pub(super) fn is_original(&self) -> bool {
+        self.lock.words().is_mine()
+    }
+
     /// After the lock was given back and taken again: what the holders in between have left.
     pub(super) fn renew(&mut self) {
         self.news = self.lock.words().take_news();
     }
 
     /// Keeps the lock beyond the guard, until [`Lock::release`] in this same thread (in Python:
-    /// `acquire` without `with`).
+    /// `acquire` without `with`), or until the thread ends.
     pub fn keep(self) {
         std::mem::forget(self);
     }
@@ -160,7 +173,8 @@ impl<'a> LockGuard<'a> {
 impl Drop for LockGuard<'_> {
     fn drop(&mut self) {
         let words = self.lock.words();
-        if std::thread::panicking() {
+        // Not of a copy that a fork has made: the lock is still the parent's.
+        if !self.taken_in_panic && std::thread::panicking() && words.is_mine() {
             words.tell(algorithm::HOLDER_PANICKED);
         }
         words.give_back();

@@ -119,6 +119,8 @@ impl RLock {
 pub struct RLockGuard<'a> {
     lock: &'a RLock,
     news: u32,
+    /// By a destructor that runs in a panic: that it is given back in one tells nothing.
+    taken_in_panic: bool,
     /// It is this thread that holds it.
     thread: PhantomData<*const ()>,
 }
@@ -126,7 +128,7 @@ pub struct RLockGuard<'a> {
 impl<'a> RLockGuard<'a> {
     fn new(lock: &'a RLock, depth: u32) -> Self {
         let news = if depth == 1 { lock.words().lock.take_news() } else { lock::NOTHING };
-        Self { lock, news, thread: PhantomData }
+        Self { lock, news, taken_in_panic: std::thread::panicking(), thread: PhantomData }
     }
 
     /// Whether the holder before died while it held the lock, or panicked: what the lock protects may
@@ -137,7 +139,7 @@ impl<'a> RLockGuard<'a> {
     }
 
     /// Keeps the lock beyond the guard, until [`RLock::release`] in this same thread (in Python:
-    /// `acquire` without `with`).
+    /// `acquire` without `with`), or until the thread ends.
     pub fn keep(self) {
         std::mem::forget(self);
     }
@@ -146,7 +148,11 @@ impl<'a> RLockGuard<'a> {
 impl Drop for RLockGuard<'_> {
     fn drop(&mut self) {
         let words = self.lock.words();
-        if std::thread::panicking() {
+        if !words.lock.is_mine() {
+            // A copy that a fork has made: the lock is still the parent's.
+            return;
+        }
+        if !self.taken_in_panic && std::thread::panicking() {
             words.lock.tell(lock::HOLDER_PANICKED);
         }
         words.give_back();

@@ -120,7 +120,7 @@ fn semaphore(slot: &Slot) -> algorithm::Semaphore<'_> {
 
 fn acquire(slot: &Slot, deadline: Deadline) -> Option<Permit<'_>> {
     let permit = semaphore(slot).take(algorithm::Permit::Held, deadline)?;
-    Some(Permit { slot, permit })
+    Some(Permit::new(slot, permit))
 }
 
 fn release(slot: &Slot, permit: algorithm::Permit) -> Result<(), OverRelease> {
@@ -142,7 +142,7 @@ macro_rules! methods {
             #[must_use]
             pub fn try_acquire(&self) -> Option<Permit<'_>> {
                 let permit = semaphore(&self.slot).try_take(algorithm::Permit::Held)?;
-                Some(Permit { slot: &self.slot, permit })
+                Some(Permit::new(&self.slot, permit))
             }
 
             /// Takes a permit; waits until one is free, at most for `limit`.
@@ -201,13 +201,19 @@ impl BoundedSemaphore {
 pub struct Permit<'a> {
     slot: &'a Slot,
     permit: algorithm::Permit,
+    /// Who took it: a copy that a fork has made is nobody's.
+    process: Identity,
 }
 
-impl Permit<'_> {
+impl<'a> Permit<'a> {
+    fn new(slot: &'a Slot, permit: algorithm::Permit) -> Self {
+        Self { slot, permit, process: this_process() }
+    }
+
     /// Keeps the permit beyond the guard and beyond the process: it is gone until somebody, of any
     /// process, calls `release` (in Python: `acquire` without `with`).
     pub fn keep(self) {
-        if self.permit == algorithm::Permit::Held {
+        if self.permit == algorithm::Permit::Held && self.process == this_process() {
             semaphore(self.slot).let_go();
         }
         std::mem::forget(self);
@@ -216,8 +222,10 @@ impl Permit<'_> {
 
 impl Drop for Permit<'_> {
     fn drop(&mut self) {
-        // One that was taken is below the bound.
-        let _ = release(self.slot, self.permit);
+        if self.process == this_process() {
+            // One that was taken is below the bound.
+            let _ = release(self.slot, self.permit);
+        }
     }
 }
 

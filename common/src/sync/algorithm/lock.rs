@@ -150,10 +150,14 @@ impl Lock<'_> {
         }
     }
 
-    /// Gives it back. To be called by the holder only.
+    /// Gives it back; does nothing where this thread does not hold it, because a fork copies guards.
     #[inline]
     pub(crate) fn give_back(self) {
         let step = self.record.begin();
+        if self.holder() != step.me() {
+            step.end();
+            return;
+        }
         step.delist();
         if self.record.word().swap(0, Ordering::Release) & WAITERS != 0 {
             self.wake_one();
