@@ -121,7 +121,7 @@ impl Condition {
     ///
     /// # Panics
     ///
-    /// Where the guard is of another lock.
+    /// Where the guard is of another lock, or a copy that a fork has made.
     #[track_caller]
     pub fn wait(&self, guard: &mut LockGuard<'_>) {
         point::before(Operation::Wait, &*self.slot);
@@ -133,7 +133,7 @@ impl Condition {
     ///
     /// # Panics
     ///
-    /// Where the guard is of another lock.
+    /// Where the guard is of another lock, or a copy that a fork has made.
     #[doc(alias = "wait")]
     #[track_caller]
     pub fn wait_timeout(&self, guard: &mut LockGuard<'_>, limit: Duration) -> bool {
@@ -146,7 +146,7 @@ impl Condition {
     ///
     /// # Panics
     ///
-    /// Where the guard is of another lock, or `is_to_wait` panics.
+    /// Where the guard is of another lock or a copy that a fork has made, or `is_to_wait` panics.
     #[doc(alias = "wait_for")]
     #[track_caller]
     pub fn wait_while(&self, guard: &mut LockGuard<'_>, mut is_to_wait: impl FnMut() -> bool) {
@@ -160,7 +160,7 @@ impl Condition {
     ///
     /// # Panics
     ///
-    /// Where the guard is of another lock, or `is_to_wait` panics.
+    /// Where the guard is of another lock or a copy that a fork has made, or `is_to_wait` panics.
     #[doc(alias = "wait_for")]
     #[track_caller]
     pub fn wait_while_timeout(
@@ -185,7 +185,7 @@ impl Condition {
     ///
     /// # Panics
     ///
-    /// Where the guard is of another lock.
+    /// Where the guard is of another lock, or a copy that a fork has made.
     #[track_caller]
     pub fn notify(&self, guard: &LockGuard<'_>, count: u32) {
         point::before(Operation::Notify, &*self.slot);
@@ -196,7 +196,7 @@ impl Condition {
     ///
     /// # Panics
     ///
-    /// Where the guard is of another lock.
+    /// Where the guard is of another lock, or a copy that a fork has made.
     #[track_caller]
     pub fn notify_all(&self, guard: &LockGuard<'_>) {
         point::before(Operation::Notify, &*self.slot);
@@ -215,6 +215,10 @@ impl Condition {
         assert!(
             guard.is_of(&self.lock),
             "the guard is of another lock; take that of this condition by acquire()"
+        );
+        assert!(
+            guard.is_original(),
+            "the guard is a copy that a fork has made, and the lock its parent's; take it by acquire()"
         );
         let slot = &self.slot;
         algorithm::Condition {
