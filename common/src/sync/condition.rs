@@ -205,7 +205,9 @@ impl Condition {
 
     #[track_caller]
     fn wait_until(&self, guard: &mut LockGuard<'_>, deadline: Deadline) -> bool {
-        let notified = self.words(guard).wait(deadline);
+        let words = self.words(guard);
+        guard.leave_news();
+        let notified = words.wait(deadline);
         guard.renew();
         notified
     }
@@ -358,6 +360,45 @@ mod tests {
             }
             condition.notify(&condition.acquire(), 1);
             assert!(waiter.join().unwrap());
+        });
+    }
+
+    #[test]
+    fn a_death_that_is_noticed_in_a_wait_is_told_to_the_next_who_can_ask() {
+        fn hold((condition, ready): (Condition, Connection<(), ()>)) {
+            let _guard = condition.acquire();
+            ready.send(&()).unwrap();
+            loop {
+                std::thread::park();
+            }
+        }
+        let condition = Condition::new().unwrap();
+        let (asked, is_over) = (AtomicU32::new(0), AtomicU32::new(0));
+        std::thread::scope(|scope| {
+            let waiter = scope.spawn(|| {
+                let mut guard = condition.acquire();
+                condition.wait_while(&mut guard, || {
+                    asked.fetch_add(1, Ordering::SeqCst);
+                    is_over.load(Ordering::SeqCst) == 0
+                });
+                guard.previous_holder_died()
+            });
+            let (ours, theirs) = pipe::<(), ()>().unwrap();
+            let child = Process::new(hold, (condition.clone(), theirs)).start().unwrap();
+            ours.recv().unwrap();
+            let before = asked.load(Ordering::SeqCst);
+            child.kill().unwrap();
+            child.join().unwrap();
+            // The question is asked again, with the lock, and once more after it was given back.
+            while asked.load(Ordering::SeqCst) < before + 2 {
+                std::thread::yield_now();
+            }
+            let guard = condition.acquire();
+            let told = guard.previous_holder_died();
+            is_over.store(1, Ordering::SeqCst);
+            condition.notify_all(&guard);
+            drop(guard);
+            assert_eq!((told, waiter.join().unwrap()), (true, false));
         });
     }
 

@@ -10,6 +10,7 @@ use crate::point::{self, Kind, Name, Operation};
 use crate::process;
 use crate::shared::arena::Slot;
 use crate::sys::robust;
+use std::cell::Cell;
 use std::fmt;
 use std::io;
 use std::marker::PhantomData;
@@ -137,6 +138,8 @@ pub(super) fn words(slot: &Slot) -> algorithm::Lock<'_> {
 pub struct LockGuard<'a> {
     lock: &'a Lock,
     news: u32,
+    /// Whether the news was asked for.
+    asked: Cell<bool>,
     made: &'static Location<'static>,
     /// It is this thread that holds it.
     thread: PhantomData<*const ()>,
@@ -145,13 +148,21 @@ pub struct LockGuard<'a> {
 impl<'a> LockGuard<'a> {
     #[track_caller]
     fn new(lock: &'a Lock) -> Self {
-        Self { lock, news: lock.words().take_news(), made: Location::caller(), thread: PhantomData }
+        Self {
+            lock,
+            news: lock.words().take_news(),
+            asked: Cell::new(false),
+            made: Location::caller(),
+            thread: PhantomData,
+        }
     }
 
     /// Whether the holder before died while it held the lock, or panicked: what the lock protects may
-    /// be half changed. It is said once, to the next holder.
+    /// be half changed. It is said once, to the next holder; who waits on a
+    /// [`Condition`](super::Condition) without having asked leaves it to the one after.
     #[must_use]
     pub fn previous_holder_died(&self) -> bool {
+        self.asked.set(true);
         self.news != algorithm::NOTHING
     }
 
@@ -160,9 +171,17 @@ impl<'a> LockGuard<'a> {
         self.lock.slot.is(&lock.slot)
     }
 
-    /// After the lock was given back and taken again: what the holders in between have left.
+    /// Before the lock is given back and taken again: what nobody has asked for is not lost.
+    pub(super) fn leave_news(&self) {
+        if self.news != algorithm::NOTHING && !self.asked.get() {
+            self.lock.words().tell(self.news);
+        }
+    }
+
+    /// After it: what the holders in between have left.
     pub(super) fn renew(&mut self) {
         self.news = self.lock.words().take_news();
+        self.asked.set(false);
     }
 
     /// Keeps the lock beyond the guard, until [`Lock::release`] in this same thread (in Python:
