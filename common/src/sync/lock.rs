@@ -10,6 +10,7 @@ use crate::point::{self, Kind, Name, Operation};
 use crate::process;
 use crate::shared::arena::Slot;
 use crate::sys::{robust, thread};
+use std::cell::Cell;
 use std::fmt;
 use std::io;
 use std::marker::PhantomData;
@@ -142,6 +143,8 @@ pub(super) fn words(slot: &Slot) -> algorithm::Lock<'_> {
 pub struct LockGuard<'a> {
     lock: &'a Lock,
     news: u32,
+    /// Whether the news was asked for.
+    asked: Cell<bool>,
     made: &'static Location<'static>,
     /// By a destructor that runs in a panic: that it is given back in one tells nothing.
     taken_in_panic: bool,
@@ -155,6 +158,7 @@ impl<'a> LockGuard<'a> {
         Self {
             lock,
             news: lock.words().take_news(),
+            asked: Cell::new(false),
             made: Location::caller(),
             taken_in_panic: std::thread::panicking(),
             thread: PhantomData,
@@ -162,9 +166,11 @@ impl<'a> LockGuard<'a> {
     }
 
     /// Whether the holder before died while it held the lock, or panicked: what the lock protects may
-    /// be half changed. It is said once, to the next holder.
+    /// be half changed. It is said once, to the next holder; who waits on a
+    /// [`Condition`](super::Condition) without having asked leaves it to the one after.
     #[must_use]
     pub fn previous_holder_died(&self) -> bool {
+        self.asked.set(true);
         self.news != algorithm::NOTHING
     }
 
@@ -178,9 +184,17 @@ impl<'a> LockGuard<'a> {
         self.lock.words().is_mine()
     }
 
-    /// After the lock was given back and taken again: what the holders in between have left.
+    /// Before the lock is given back and taken again: what nobody has asked for is not lost.
+    pub(super) fn leave_news(&self) {
+        if self.news != algorithm::NOTHING && !self.asked.get() {
+            self.lock.words().tell(self.news);
+        }
+    }
+
+    /// After it: what the holders in between have left.
     pub(super) fn renew(&mut self) {
         self.news = self.lock.words().take_news();
+        self.asked.set(false);
     }
 
     /// Keeps the lock beyond the guard, until [`Lock::release`] in this same thread (in Python:
