@@ -198,7 +198,7 @@ impl<'a> LockGuard<'a> {
     }
 
     /// Keeps the lock beyond the guard, until [`Lock::release`] in this same thread (in Python:
-    /// `acquire` without `with`).
+    /// `acquire` without `with`), or until the thread ends.
     #[track_caller]
     pub fn keep(self) {
         point::before(Operation::Keep, &*self.lock.slot);
@@ -210,8 +210,8 @@ impl Drop for LockGuard<'_> {
     fn drop(&mut self) {
         point::before_at(Operation::Release, &*self.lock.slot, &self.made);
         let words = self.lock.words();
-        // Not of a copy that a fork has made: the lock is still the parent's.
-        if !self.taken_in_panic && std::thread::panicking() && words.is_mine() {
+        // Both do nothing in a copy that a fork has made: the lock is still the parent's.
+        if !self.taken_in_panic && std::thread::panicking() {
             words.tell(algorithm::HOLDER_PANICKED);
         }
         words.give_back();

@@ -161,7 +161,7 @@ impl<'a> RLockGuard<'a> {
     }
 
     /// Keeps the lock beyond the guard, until [`RLock::release`] in this same thread (in Python:
-    /// `acquire` without `with`).
+    /// `acquire` without `with`), or until the thread ends.
     #[track_caller]
     pub fn keep(self) {
         point::before(Operation::Keep, &*self.lock.slot);

@@ -187,9 +187,12 @@ impl Lock<'_> {
         self.record.word().load(Ordering::Relaxed) & HOLDER
     }
 
-    /// Leaves something for the next holder. To be called by the holder only.
+    /// Leaves something for the next holder; nothing where this thread does not hold it, because a fork
+    /// copies guards.
     pub(crate) fn tell(self, news: u32) {
-        self.news.store(news, Ordering::Relaxed);
+        if self.is_mine() {
+            self.news.store(news, Ordering::Relaxed);
+        }
     }
 
     /// What the holder is told, once.
