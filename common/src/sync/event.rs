@@ -50,7 +50,7 @@ impl Event {
         algorithm::Event { state: self.slot.word(0), core: self.slot.word(4) }
     }
 
-    /// Says that it has happened: all who wait go on.
+    /// Says that it has happened: all who wait go on, also where it is cleared at once.
     #[track_caller]
     pub fn set(&self) {
         point::before(Operation::Set, &*self.slot);
@@ -72,14 +72,14 @@ impl Event {
         self.words().is_set()
     }
 
-    /// Waits until it is set.
+    /// Waits until it is set; returns at once where it is.
     #[track_caller]
     pub fn wait(&self) {
         point::before(Operation::Wait, &*self.slot);
         self.words().wait(Deadline::NEVER);
     }
 
-    /// Waits until it is set, at most for `limit`; whether it was set.
+    /// Waits until it is set, at most for `limit`; whether it was set (in Python: whether it still is).
     #[doc(alias = "wait")]
     #[track_caller]
     pub fn wait_timeout(&self, limit: Duration) -> bool {
@@ -96,3 +96,36 @@ impl fmt::Debug for Event {
 }
 
 travels!(Event, KIND, BYTES);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Exit, Process};
+    use std::sync::atomic::Ordering;
+
+    #[test]
+    fn who_waits_goes_on_though_it_is_cleared_at_once() {
+        fn wait((event, limit): (Event, Option<Duration>)) {
+            match limit {
+                None => event.wait(),
+                Some(limit) => assert!(event.wait_timeout(limit)),
+            }
+        }
+        const LONG: Duration = Duration::from_secs(30);
+        for limit in [None, Some(LONG)] {
+            let event = Event::new().unwrap();
+            let child = Process::new(wait, (event.clone(), limit)).start().unwrap();
+            while event.slot.word(0).load(Ordering::SeqCst) & algorithm::WAITED == 0 {
+                std::thread::yield_now();
+            }
+            event.set();
+            event.clear();
+            assert!(!event.is_set() && !event.wait_timeout(Duration::from_millis(1)));
+            let exit = child.join_timeout(LONG).unwrap();
+            if exit.is_none() {
+                child.kill().unwrap();
+            }
+            assert_eq!(exit, Some(Exit::Code(0)));
+        }
+    }
+}

@@ -1,15 +1,16 @@
 //! An event: who waits goes on, and sees what was done before it was set.
 
-use super::super::algorithm::event::{CLEAR, Event};
+use super::super::algorithm::event::{Event, WAITED};
 use crate::explore::{Data, Failure, Model, models, must_fail, saw, shared};
 use crate::machine::{join_all, spawn, spawn_mortal};
-use crate::word::{Deadline, Word};
+use crate::word::{Deadline, Ordering, Word};
 
 models![
     all_who_wait_go_on_and_see_what_was_done_before,
     a_clear_before_the_last_set_takes_nobody_s_wake_up,
     a_wait_with_a_limit_says_whether_it_was_set,
     what_one_sets_twice_around_a_clear_is_seen,
+    who_sleeps_goes_on_though_it_is_cleared_at_once,
     a_sleep_that_ends_for_nothing_is_no_end,
     one_that_is_killed_while_it_waits_keeps_nobody,
     one_that_is_killed_in_set_delays_others_by_a_slice,
@@ -23,7 +24,7 @@ struct Shared {
 
 impl Shared {
     fn new() -> Self {
-        Self { state: Word::new("state", CLEAR), core: Word::new("core", 0), data: Data::new(0) }
+        Self { state: Word::new("state", 0), core: Word::new("core", 0), data: Data::new(0) }
     }
 
     fn event(&self) -> Event<'_> {
@@ -75,6 +76,24 @@ fn what_one_sets_twice_around_a_clear_is_seen() {
         main.event().clear();
         main.event().set();
         waiter.join();
+    });
+}
+
+fn who_sleeps_goes_on_though_it_is_cleared_at_once() {
+    Model::new().preemptions(3).sees(&["asleep", "not yet"]).check(|| {
+        let [waiter, main] = shared(Shared::new());
+        let waiter = spawn(move || {
+            waiter.wait();
+            assert_eq!(waiter.data.get(), 1, "what was done before");
+        });
+        let is_asleep = main.state.load(Ordering::Relaxed) & WAITED != 0;
+        main.data.set(1);
+        main.event().set();
+        if is_asleep {
+            main.event().clear();
+        }
+        waiter.join();
+        saw(if is_asleep { "asleep" } else { "not yet" });
     });
 }
 

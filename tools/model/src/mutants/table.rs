@@ -43,26 +43,26 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "event_set_publishes_nothing",
         algorithm: "event",
-        snippet: "swap(SET, Ordering::Release)",
-        replacement: "swap(SET, Ordering::Relaxed)",
+        snippet: "(Ordering::AcqRel, Ordering::Relaxed)",
+        replacement: "(Ordering::Acquire, Ordering::Relaxed)",
         model: "event::all_who_wait_go_on_and_see_what_was_done_before",
         fails: Failure::Race,
     },
     Mutant {
-        name: "event_is_set_acquires_nothing",
+        name: "event_look_acquires_nothing",
         algorithm: "event",
-        snippet: "load(Ordering::Acquire) == SET",
-        replacement: "load(Ordering::Relaxed) == SET",
+        snippet: "load(Ordering::Acquire)",
+        replacement: "load(Ordering::Relaxed)",
         model: "event::all_who_wait_go_on_and_see_what_was_done_before",
         fails: Failure::Race,
     },
     Mutant {
-        name: "event_wait_acquires_nothing_when_it_comes_too_late_to_sleep",
+        name: "event_wait_does_not_say_that_it_sleeps",
         algorithm: "event",
-        snippet: "WAITED, Ordering::Relaxed, Ordering::Acquire",
-        replacement: "WAITED, Ordering::Relaxed, Ordering::Relaxed",
+        snippet: "let waited = seen | WAITED;",
+        replacement: "let waited = seen;",
         model: "event::all_who_wait_go_on_and_see_what_was_done_before",
-        fails: Failure::Race,
+        fails: Failure::Deadlock,
     },
     Mutant {
         name: "event_set_does_not_wake",
@@ -81,20 +81,32 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         fails: Failure::Deadlock,
     },
     Mutant {
-        name: "event_set_looks_for_sleepers_first",
+        name: "event_change_looks_first_and_writes_later",
         algorithm: "event",
-        snippet: "if self.state.swap(SET, Ordering::Release) == WAITED {",
-        replacement: "let seen = self.state.load(Ordering::Relaxed);
-        self.state.store(SET, Ordering::Release);
-        if seen == WAITED {",
+        snippet: "match self.state.compare_exchange_weak(seen, next(seen), order.0, order.1) {
+                Ok(_) => return seen,
+                Err(other) => seen = other,
+            }",
+        replacement: "let _ = order;
+            self.state.store(next(seen), Ordering::Release);
+            if self.state.load(Ordering::Relaxed) == next(seen) { return seen; }
+            seen = self.state.load(Ordering::Relaxed);",
         model: "event::all_who_wait_go_on_and_see_what_was_done_before",
+        fails: Failure::Deadlock,
+    },
+    Mutant {
+        name: "event_set_is_not_counted",
+        algorithm: "event",
+        snippet: ".wrapping_add(STEP)",
+        replacement: "",
+        model: "event::who_sleeps_goes_on_though_it_is_cleared_at_once",
         fails: Failure::Deadlock,
     },
     Mutant {
         name: "event_clear_forgets_the_sleepers",
         algorithm: "event",
-        snippet: "let _ = self.state.compare_exchange(SET, CLEAR, Ordering::AcqRel, Ordering::Relaxed);",
-        replacement: "self.state.store(CLEAR, Ordering::Release);",
+        snippet: "self.change(|seen| seen & !SET);",
+        replacement: "self.change(|seen| seen & !(SET | WAITED));",
         model: "event::a_clear_before_the_last_set_takes_nobody_s_wake_up",
         fails: Failure::Deadlock,
     },
