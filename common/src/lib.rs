@@ -12,6 +12,7 @@
 //! | [`array`] | many values, and one lock | `Array` |
 //! | [`atomic_value`] | a number that is changed in single steps | `RawValue` |
 //! | [`shared_memory`] | memory with a name, which Python programs find too | `shared_memory` |
+//! | [`queue`] | items that any number of processes put and get | `Queue` |
 //! | [`pool`] | a fixed number of processes that share out the calls | `Pool` |
 //! | [`log`] | a log with a stopwatch | the course's `Log` |
 //! | [`point`] | what every operation passes first, for whoever wants to watch | |
@@ -69,6 +70,8 @@ pub mod value;
 
 pub mod shared_memory;
 
+pub mod queue;
+
 pub mod pool;
 
 pub mod codec;
@@ -87,5 +90,6 @@ pub use connection::{Connection, Receiver, Sender, one_way_pipe, pipe};
 pub use error::{Error, Result};
 pub use log::Log;
 pub use pool::Pool;
+pub use queue::Queue;
 pub use process::{Child, Exit, Process, Signal, StartMethod, init, is_child, set_start_method};
 pub use value::{Plain, Value};
