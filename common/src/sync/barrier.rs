@@ -19,16 +19,17 @@ use std::time::Duration;
 
 /// What the slot of a barrier says that it is.
 const KIND: u32 = u32::from_be_bytes(*b"barr");
-/// A lock, eight words, and a table of the processes that have waited.
+/// A lock, nine words, and a table of the processes that have waited.
 const STATE: usize = lock::BYTES;
 const ENDS: usize = STATE + 4;
 const ARRIVED: usize = STATE + 8;
 const CROWDED: usize = STATE + 12;
 const SLEEPERS: usize = STATE + 16;
 const LOOKED: usize = STATE + 20;
-const CORE: usize = STATE + 24;
-const PARTIES: usize = STATE + 28;
-const MEMBERS: usize = STATE + 32;
+const CAME: usize = STATE + 24;
+const CORE: usize = STATE + 28;
+const PARTIES: usize = STATE + 32;
+const MEMBERS: usize = STATE + 36;
 const BYTES: usize = MEMBERS + 4 * ENTRY;
 
 /// A meeting point for a fixed number of parties.
@@ -240,6 +241,7 @@ impl Barrier {
             members: Members { words: slot.words(MEMBERS, members) },
             sleepers: EventCount { word: slot.word(SLEEPERS) },
             looked: slot.word(LOOKED),
+            came: slot.word(CAME),
             core: slot.word(CORE),
             parties: self.parties(),
         }

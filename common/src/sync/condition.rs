@@ -18,7 +18,7 @@ use std::time::Duration;
 
 /// What the slot of a condition says that it is.
 const KIND: u32 = u32::from_be_bytes(*b"cond");
-/// Eight words, and a table of the processes that wait.
+/// Nine words, and a table of the processes that wait.
 const NEXT: usize = 0;
 const WAITING: usize = 4;
 const OTHERS: usize = 8;
@@ -26,8 +26,9 @@ const OWED: usize = 12;
 const UNTIL: usize = 16;
 const SLEEPERS: usize = 20;
 const LOOKED: usize = 24;
-const CORE: usize = 28;
-const MEMBERS: usize = 32;
+const NOTIFIED: usize = 28;
+const CORE: usize = 32;
+const MEMBERS: usize = 36;
 /// For how many processes the table has room.
 const PROCESSES: usize = 64;
 const BYTES: usize = MEMBERS + PROCESSES * 4 * ENTRY;
@@ -226,6 +227,7 @@ impl Condition {
             members: Members { words: slot.words(MEMBERS, PROCESSES * ENTRY) },
             sleepers: EventCount { word: slot.word(SLEEPERS) },
             looked: slot.word(LOOKED),
+            notified: slot.word(NOTIFIED),
             core: slot.word(CORE),
         }
     }

@@ -22,14 +22,15 @@ use std::time::Duration;
 /// What the slots say that they are.
 const KIND: u32 = u32::from_be_bytes(*b"sema");
 const KIND_BOUNDED: u32 = u32::from_be_bytes(*b"bsem");
-/// A lock, six words, a table of the processes that hold permits.
+/// A lock, seven words, a table of the processes that hold permits.
 const TOTAL: usize = lock::BYTES;
 const FREE: usize = TOTAL + 4;
 const SLEEPERS: usize = TOTAL + 8;
 const LOOKED: usize = TOTAL + 12;
-const CORE: usize = TOTAL + 16;
-const BOUND: usize = TOTAL + 20;
-const MEMBERS: usize = TOTAL + 24;
+const GIVEN: usize = TOTAL + 16;
+const CORE: usize = TOTAL + 20;
+const BOUND: usize = TOTAL + 24;
+const MEMBERS: usize = TOTAL + 28;
 const BYTES: usize = MEMBERS + 4 * ENTRY;
 /// For how many processes the table has room: one for each permit, and within these limits.
 const LEAST: u32 = 16;
@@ -117,6 +118,7 @@ fn semaphore(slot: &Slot) -> algorithm::Semaphore<'_> {
         members: Members { words: slot.words(MEMBERS, members) },
         sleepers: EventCount { word: slot.word(SLEEPERS) },
         looked: slot.word(LOOKED),
+        given: slot.word(GIVEN),
         core: slot.word(CORE),
     }
 }

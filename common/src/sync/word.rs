@@ -4,6 +4,22 @@
 //! about as long as a wake-up costs; then it sleeps. Sleeping alone would cost two wake-ups for each
 //! turn on two cores; spinning alone would keep the other side from running on one.
 //!
+//! Where the other side is tells a word beside the one that is waited on:
+//!
+//! | word | meaning | who waits on core n |
+//! | --- | --- | --- |
+//! | [`NOWHERE`] | nobody knows yet | sleeps |
+//! | n + 1 | the other side was seen on core n | sleeps |
+//! | any other | it was seen on another core | spins |
+//!
+//! Where one side waits and the other acts, who acts [signs](sign) the word. Where both do both, the
+//! last who acted may be the very one that waits now, and its own signature would tell it to sleep. So
+//! those sign another word, and who has waited [compares](compare) that with its own core. Signing
+//! costs as much as an uncontended lock; a lock is signed only from the first wait for it on
+//! ([`ask`], [`sign_if_asked`]).
+//!
+//! All this is a hint: whatever stands there, a wait ends.
+//!
 //! A sleep is a slice of at most [`SLICE`], after which the sleeper looks again: the wake-up that was
 //! meant for it may have gone to one that was killed before it could act.
 
@@ -114,19 +130,57 @@ fn milliseconds() -> u32 {
     thread::clock().as_millis() as u32
 }
 
+/// What says where the other side is, before anybody knows.
+const NOWHERE: u32 = 0;
+/// Another core than one's own, whichever that is.
+const APART: u32 = u32::MAX;
+
+/// The core of this thread, as it stands in a word.
+#[inline]
+fn here() -> u32 {
+    thread::core().wrapping_add(1)
+}
+
 /// Notes in `core` where this thread acts, for those who wait for it.
 #[inline]
 pub(crate) fn sign(core: &Word) {
-    let here = thread::core();
-    // A line that is not written stays with all who read it.
-    if core.load(Ordering::Relaxed) != here {
-        core.store(here, Ordering::Relaxed);
+    note(core, here());
+}
+
+/// Says that somebody wants to know where others act.
+pub(crate) fn ask(core: &Word) {
+    if core.load(Ordering::Relaxed) == NOWHERE {
+        sign(core);
+    }
+}
+
+/// Notes in `core` where this thread acts, if anybody has ever wanted to know.
+#[inline]
+pub(crate) fn sign_if_asked(core: &Word) {
+    if core.load(Ordering::Relaxed) != NOWHERE {
+        sign(core);
+    }
+}
+
+/// Notes in `core`, for the next who waits, whether this thread, which has waited, and the one that has
+/// signed `acted` are on different cores.
+pub(crate) fn compare(core: &Word, acted: &Word) {
+    let here = here();
+    note(core, if acted.load(Ordering::Relaxed) == here { here } else { APART });
+}
+
+/// A line that is not written stays with all who read it.
+#[inline]
+fn note(core: &Word, value: u32) {
+    if core.load(Ordering::Relaxed) != value {
+        core.store(value, Ordering::Relaxed);
     }
 }
 
 /// Looks until there is something, or it is better to sleep. `core` is where the other side was last.
 pub(crate) fn spin<T>(core: &Word, mut look: impl FnMut() -> Option<T>) -> Option<T> {
-    if core.load(Ordering::Relaxed) == thread::core() {
+    let core = core.load(Ordering::Relaxed);
+    if core == NOWHERE || core == here() {
         return look();
     }
     let start = Instant::now();

@@ -59,6 +59,8 @@ enum Chore {
     },
     /// What a point costs while nobody listens, in instructions
     Points,
+    /// The algorithms of `common::sync` in every order of their steps, and with planted bugs
+    Model,
     /// Processes killed at random instants, some thousand times
     Torture,
     /// A program of somebody else that uses `common`, as its README shows
@@ -97,7 +99,8 @@ fn run(chore: &Chore, root: &Path) -> Result<ExitCode, String> {
         Chore::Ci => steps::ci(root),
         Chore::Fmt { fix: false } => steps::fmt(root),
         Chore::Fmt { fix: true } => steps::cargo(root, &["fmt", "--all"])
-            .and_then(|()| steps::cargo(root, &["fmt", steps::BENCH])),
+            .and_then(|()| steps::cargo(root, &["fmt", steps::BENCH]))
+            .and_then(|()| steps::cargo(root, &["fmt", steps::MODEL])),
         Chore::Lint => steps::lint(root),
         Chore::Test => steps::test(root),
         Chore::Docs => steps::docs(root),
@@ -107,6 +110,7 @@ fn run(chore: &Chore, root: &Path) -> Result<ExitCode, String> {
         Chore::Conformance { open: true, .. } => conformance::print(root, Form::Open),
         Chore::Conformance { json: true, .. } => conformance::print(root, Form::Json),
         Chore::Points => points::points(root),
+        Chore::Model => steps::model(root),
         Chore::Torture => steps::torture(root),
         Chore::Outside => steps::outside(root),
         Chore::Bench(arguments) => return bench::run(root, arguments),

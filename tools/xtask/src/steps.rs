@@ -17,6 +17,7 @@ pub(crate) const CI: &[(&str, Step)] = &[
     ("docs", docs),
     ("verify", verify),
     ("conformance", conformance),
+    ("model", model),
     ("torture", torture),
     ("points", points::points),
     ("outside", outside),
@@ -26,6 +27,9 @@ pub(crate) const CI: &[(&str, Step)] = &[
 
 /// The benchmarks are a workspace of their own.
 pub(crate) const BENCH: &str = "--manifest-path=tools/bench/Cargo.toml";
+
+/// The models as well.
+pub(crate) const MODEL: &str = "--manifest-path=tools/model/Cargo.toml";
 
 /// A program of somebody else that uses `common`; a workspace of its own as well.
 const OUTSIDE: &str = "--manifest-path=common/outside/Cargo.toml";
@@ -70,6 +74,7 @@ pub(crate) fn test(root: &Path) -> Result<(), String> {
 pub(crate) fn fmt(root: &Path) -> Result<(), String> {
     cargo(root, &["fmt", "--all", "--check"])
         .and_then(|()| cargo(root, &["fmt", "--check", BENCH]))
+        .and_then(|()| cargo(root, &["fmt", "--check", MODEL]))
         .and_then(|()| cargo(root, &["fmt", "--check", OUTSIDE]))
         .map_err(|problem| format!("{problem}; `cargo xtask fmt --fix` mends it"))
 }
@@ -78,7 +83,9 @@ pub(crate) fn lint(root: &Path) -> Result<(), String> {
     cargo(root, &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])?;
     // Of the benchmarks those that need no peer: they follow what changes in `common`.
     let rest = ["--features", "common", "--all-targets", "--", "-D", "warnings"];
-    cargo(root, &[&["clippy", BENCH], &rest[..]].concat())
+    cargo(root, &[&["clippy", BENCH], &rest[..]].concat())?;
+    let rest = ["--target-dir", "target/model", "--all-targets", "--", "-D", "warnings"];
+    cargo(root, &[&["clippy", MODEL, "--locked"], &rest[..]].concat())
 }
 
 pub(crate) fn docs(root: &Path) -> Result<(), String> {
@@ -93,6 +100,11 @@ pub(crate) fn verify(root: &Path) -> Result<(), String> {
 
 pub(crate) fn conformance(root: &Path) -> Result<(), String> {
     conformance::print(root, Form::Table)
+}
+
+/// Every order of the algorithms' steps, and the planted bugs.
+pub(crate) fn model(root: &Path) -> Result<(), String> {
+    cargo(root, &["run", MODEL, "--locked", "--target-dir", "target/model"])
 }
 
 /// Some thousand kills; the tests have a short form of it.

@@ -18,7 +18,7 @@
 //! processes have come than there are parties, as long as none of those that wait is gone. Who dies
 //! while it holds the lock is noticed by the next holder, and that breaks the generation too.
 
-use super::super::word::{Deadline, Ordering, Word, is_due, sign, spin};
+use super::super::word::{Deadline, Ordering, Word, compare, is_due, sign, spin};
 use super::event_count::EventCount;
 use super::lock::{HOLDER_DIED, Lock};
 use super::members::{Entered, Members};
@@ -40,7 +40,9 @@ pub(crate) struct Barrier<'a> {
     pub(crate) sleepers: EventCount<'a>,
     /// When somebody looked last for processes that are gone.
     pub(crate) looked: &'a Word,
-    /// Where a generation last ended.
+    /// Where one last came and had to wait.
+    pub(crate) came: &'a Word,
+    /// Where that was, as the last who ended a generation saw it.
     pub(crate) core: &'a Word,
     pub(crate) parties: u32,
 }
@@ -70,6 +72,7 @@ impl Barrier<'_> {
         add_one(self.arrived);
         let generation = self.generation();
         if index + 1 < self.parties {
+            sign(self.came);
             self.lock.give_back();
             self.wait_for_the_end(generation, deadline)?;
         } else {
@@ -163,7 +166,7 @@ impl Barrier<'_> {
         self.state.store(state, Ordering::Relaxed);
         let ends = self.ends.load(Ordering::Relaxed);
         let next = (ends >> 16).wrapping_add(1) << 16 | (ends << 1 & 0xffff) | broken;
-        sign(self.core);
+        compare(self.core, self.came);
         self.ends.store(next, Ordering::Release);
         let advanced = self.sleepers.advance();
         self.lock.give_back();

@@ -22,7 +22,7 @@
 //! Who is notified could do nothing while the notifier holds the lock. So it is not woken: it is moved
 //! from the sleepers of the condition to those of the lock, of which each give-back wakes one.
 
-use super::super::word::{Deadline, Ordering, WAITERS, Word, is_due, sign, spin};
+use super::super::word::{Deadline, Ordering, WAITERS, Word, compare, is_due, sign, spin};
 use super::event_count::EventCount;
 use super::lock::Lock;
 use super::members::{Entered, Members};
@@ -40,7 +40,20 @@ pub(crate) struct Condition<'a> {
     /// When somebody looked last for processes that are gone.
     pub(crate) looked: &'a Word,
     /// Where it was last notified.
+    pub(crate) notified: &'a Word,
+    /// Where that was, as the last who waited for it saw it.
     pub(crate) core: &'a Word,
+}
+
+/// How a waiter has slept.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Slept {
+    No,
+    UntilOwed,
+    /// Until it was time to look for those who are gone.
+    UntilDue,
+    /// The time is up.
+    TooLong,
 }
 
 impl Condition<'_> {
@@ -57,19 +70,20 @@ impl Condition<'_> {
         set(self.waiting, get(self.waiting) + 1);
         self.lock.give_back();
 
-        let mut is_in_time = true;
+        let look = || self.is_owed(number).then_some(Slept::No);
+        let mut slept = spin(self.core, look);
         let notified = loop {
-            let woken = is_in_time && self.sleep(number, deadline, &mut is_in_time);
-            self.lock.take_again(woken);
+            let slept = slept.take().unwrap_or_else(|| self.sleep(number, deadline));
+            self.lock.take_again(slept != Slept::No);
             if self.is_owed(number) {
                 set(self.owed, get(self.owed) - 1);
+                compare(self.core, self.notified);
                 break true;
             }
-            if !is_in_time {
-                break false;
-            }
-            if is_due(self.looked) {
-                self.forget_the_dead();
+            match slept {
+                Slept::TooLong => break false,
+                Slept::UntilDue => self.forget_the_dead(),
+                Slept::No | Slept::UntilOwed => {}
             }
             self.lock.give_back();
         };
@@ -78,18 +92,26 @@ impl Condition<'_> {
         notified
     }
 
-    /// Waits without the lock until there may be something; whether it slept.
-    fn sleep(self, number: u32, deadline: Deadline, is_in_time: &mut bool) -> bool {
-        let look = || self.is_owed(number).then_some(());
-        if spin(self.core, look).is_some() {
-            return false;
+    /// Waits without the lock until there may be something to do with it.
+    fn sleep(self, number: u32, deadline: Deadline) -> Slept {
+        let mut slept = Slept::No;
+        loop {
+            let announced = self.sleepers.announce();
+            if self.is_owed(number) {
+                return slept;
+            }
+            if !self.sleepers.sleep(announced, deadline) {
+                return Slept::TooLong;
+            }
+            slept = Slept::UntilOwed;
+            if self.is_owed(number) {
+                return slept;
+            }
+            // The lock is not for everyone who has slept for a slice: thousands may wait.
+            if is_due(self.looked) {
+                return Slept::UntilDue;
+            }
         }
-        let announced = self.sleepers.announce();
-        if look().is_some() {
-            return false;
-        }
-        *is_in_time = self.sleepers.sleep(announced, deadline);
-        true
     }
 
     fn is_owed(self, number: u32) -> bool {
@@ -104,7 +126,7 @@ impl Condition<'_> {
         if count == 0 {
             return;
         }
-        sign(self.core);
+        sign(self.notified);
         set(self.until, get(self.next));
         self.owed.store(owed + count, Ordering::Release);
         let advanced = self.sleepers.advance();

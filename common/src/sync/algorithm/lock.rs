@@ -18,7 +18,8 @@
 //! Beside it lies the news: what the next holder has to be told.
 
 use super::super::word::{
-    DIED, Deadline, HOLDER, Ordering, Record, WAITERS, Word, me, sign, sleep, spin, wake,
+    DIED, Deadline, HOLDER, Ordering, Record, WAITERS, Word, ask, me, sign_if_asked, sleep, spin,
+    wake,
 };
 
 /// What a holder is told about the one before.
@@ -29,7 +30,7 @@ pub(crate) const HOLDER_PANICKED: u32 = 2;
 #[derive(Clone, Copy)]
 pub(crate) struct Lock<'a> {
     pub(crate) record: Record<'a>,
-    /// Where it was last taken or given back while another waited for it.
+    /// Where it was last taken, from the first wait for it on.
     pub(crate) core: &'a Word,
     /// Written by the holder only.
     pub(crate) news: &'a Word,
@@ -75,7 +76,10 @@ impl Lock<'_> {
     fn take_free(self, held: u32) -> bool {
         let word = self.record.word();
         match word.compare_exchange(0, held, Ordering::Acquire, Ordering::Relaxed) {
-            Ok(_) => true,
+            Ok(_) => {
+                sign_if_asked(self.core);
+                true
+            }
             Err(seen) => seen & HOLDER == 0 && self.take_left(held, seen),
         }
     }
@@ -88,6 +92,7 @@ impl Lock<'_> {
             let held = held | (seen & WAITERS);
             match word.compare_exchange_weak(seen, held, Ordering::Acquire, Ordering::Relaxed) {
                 Ok(_) => {
+                    sign_if_asked(self.core);
                     if seen & DIED != 0 {
                         self.news.store(HOLDER_DIED, Ordering::Relaxed);
                     }
@@ -115,13 +120,16 @@ impl Lock<'_> {
         if self.is_mine() && deadline.is_never() {
             return Err(Refused::Mine);
         }
+        ask(self.core);
         let word = self.record.word();
+        let is_free = || word.load(Ordering::Relaxed) & HOLDER == 0;
+        // Once: of a thousand that wait, each looks again after every slice.
+        let taken = spin(self.core, || (is_free() && self.take_free(held)).then_some(()));
+        if taken.is_some() {
+            return Ok(());
+        }
         loop {
-            let taken = spin(self.core, || {
-                (word.load(Ordering::Relaxed) & HOLDER == 0 && self.take_free(held)).then_some(())
-            });
-            if taken.is_some() {
-                sign(self.core);
+            if is_free() && self.take_free(held) {
                 return Ok(());
             }
             let seen = word.load(Ordering::Relaxed);
@@ -156,7 +164,6 @@ impl Lock<'_> {
 
     #[cold]
     fn wake_one(self) {
-        sign(self.core);
         wake(self.record.word(), 1);
     }
 

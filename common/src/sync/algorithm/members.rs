@@ -49,13 +49,17 @@ impl<'a> Members<'a> {
         Member { words: &self.words[place * ENTRY..][..ENTRY] }
     }
 
+    /// All, in the order in which a process looks for its own.
+    fn each_from_the_place_of(self, process: Identity) -> impl Iterator<Item = Member<'a>> {
+        let start = process.pid as usize % self.len();
+        (start..self.len()).chain(0..start).map(move |place| self.at(place))
+    }
+
     /// The entry of this process.
     pub(crate) fn enter(self) -> Entered<'a> {
         let me = this_process();
-        let start = me.pid as usize % self.len();
         let mut idle = None;
-        for place in (start..self.len()).chain(0..start) {
-            let member = self.at(place);
+        for member in self.each_from_the_place_of(me) {
             let process = member.process();
             if process == me {
                 return Entered::Own(member);
@@ -80,7 +84,7 @@ impl<'a> Members<'a> {
     /// The entry of this process, if it has one with a count.
     pub(crate) fn own(self) -> Option<Member<'a>> {
         let me = this_process();
-        self.all().find(|member| member.process() == me && member.count() != 0)
+        self.each_from_the_place_of(me).find(|member| member.process() == me && member.count() != 0)
     }
 
     /// How many processes have an entry.

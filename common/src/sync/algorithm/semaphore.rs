@@ -11,7 +11,7 @@
 //! is how they return. A permit that is taken for good, or for which the table has no room, lowers the
 //! total instead, and does not return by itself.
 
-use super::super::word::{Deadline, Ordering, Word, is_due, sign, spin};
+use super::super::word::{Deadline, Ordering, Word, compare, is_due, sign, spin};
 use super::event_count::EventCount;
 use super::lock::{HOLDER_DIED, Lock};
 use super::members::{Entered, Members};
@@ -27,6 +27,8 @@ pub(crate) struct Semaphore<'a> {
     /// When somebody looked last for processes that are gone.
     pub(crate) looked: &'a Word,
     /// Where a permit was last given back.
+    pub(crate) given: &'a Word,
+    /// Where that was, as the last who waited for it saw it.
     pub(crate) core: &'a Word,
 }
 
@@ -46,30 +48,54 @@ pub(crate) struct Full;
 impl Semaphore<'_> {
     /// Takes a permit, waiting until the deadline; `None` when the time is up.
     pub(crate) fn take(self, wanted: Permit, deadline: Deadline) -> Option<Permit> {
-        let mut looks = 0;
+        let (mut has_waited, mut is_due) = (false, false);
         loop {
             if !self.enter(deadline) {
                 return None;
             }
             if let Some(permit) = self.take_free(wanted) {
+                if has_waited {
+                    compare(self.core, self.given);
+                }
                 self.lock.give_back();
                 return Some(permit);
             }
-            if looks > 0 && is_due(self.looked) && self.take_back_from_the_dead() {
+            if is_due && self.take_back_from_the_dead() {
                 self.leave_and_wake(u32::MAX);
+                is_due = false;
                 continue;
             }
-            let announced = (looks > 0).then(|| self.sleepers.announce());
             self.lock.give_back();
-            match announced {
-                None => _ = spin(self.core, || (self.free() > 0).then_some(())),
-                Some(announced) => {
-                    if !self.sleepers.sleep(announced, deadline) {
-                        return self.try_take(wanted);
-                    }
-                }
+            let seen = if has_waited {
+                None
+            } else {
+                spin(self.core, || (self.free() > 0).then_some(false))
+            };
+            has_waited = true;
+            is_due = match seen.map_or_else(|| self.sleep(deadline), Some) {
+                Some(is_due) => is_due,
+                None => return self.try_take(wanted),
+            };
+        }
+    }
+
+    /// Waits without the lock until a permit may be free, or it is time to look for those who are gone,
+    /// which is the answer; `None` when the time is up.
+    fn sleep(self, deadline: Deadline) -> Option<bool> {
+        loop {
+            let announced = self.sleepers.announce();
+            if self.free() > 0 {
+                return Some(false);
             }
-            looks += 1;
+            if !self.sleepers.sleep(announced, deadline) {
+                return None;
+            }
+            if self.free() > 0 {
+                return Some(false);
+            }
+            if is_due(self.looked) {
+                return Some(true);
+            }
         }
     }
 
@@ -125,7 +151,7 @@ impl Semaphore<'_> {
             }
             None => add(self.total, 1),
         }
-        sign(self.core);
+        sign(self.given);
         add(self.free, 1);
         self.leave_and_wake(1);
         Ok(())

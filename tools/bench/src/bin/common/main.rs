@@ -1,9 +1,11 @@
 //! The peer `common`: the library of this course.
 
-use common::sync::Lock;
-use common::{AtomicValue, Connection, Exit, Pool, Process, StartMethod, Value, pipe};
-use peers::{MIB, Place, Run, ms, ns_per, pin, unpin, us_per};
-use std::time::Instant;
+mod shared_memory;
+mod sync;
+mod values;
+
+use common::{Connection, Exit, Pool, Process, StartMethod, pipe};
+use peers::{MIB, Place, Run, ms, pin, unpin, us_per};
 
 fn main() {
     common::init();
@@ -11,8 +13,9 @@ fn main() {
     processes(&run);
     handles(&run);
     round_trips(&run);
-    locks(&run);
-    values(&run);
+    sync::bench(&run);
+    values::bench(&run);
+    shared_memory::bench(&run);
     pools(&run);
 }
 
@@ -135,77 +138,6 @@ fn echo_bytes((connection, core): (Connection<(), ()>, Option<usize>)) {
     let mut buffer = vec![0u8; MIB];
     while let Ok(count) = connection.recv_bytes_into(&mut buffer) {
         connection.send_bytes(&buffer[..count]).unwrap();
-    }
-}
-
-/// Lock and unlock, alone.
-fn locks(run: &Run) {
-    const N: usize = 200_000;
-    let lock = Lock::new().unwrap();
-    run.bench("lock_uncontended", "ns", || {
-        pin(0);
-        let time = ns_per(N, || {
-            for _ in 0..N {
-                drop(lock.acquire());
-            }
-        });
-        unpin();
-        time
-    });
-}
-
-/// Adds 1 to a shared number, under its lock and without one.
-fn values(run: &Run) {
-    const N: usize = 200_000;
-    let number = Value::new(0u64).unwrap();
-    run.bench("value_inc_lock", "ns", || {
-        ns_per(N, || {
-            for _ in 0..N {
-                number.update(|number| *number += 1);
-            }
-        })
-    });
-    run.bench("value_inc_lock_2procs", "ns", || {
-        number.set(0);
-        let arrived = AtomicValue::new(0u32).unwrap();
-        let argument = (number.clone(), arrived.clone(), N);
-        let child = Process::new(add_with_parent, argument).daemon();
-        let child = child.start().unwrap();
-        Place::Two.parent();
-        meet(&arrived);
-        let start = Instant::now();
-        for _ in 0..N {
-            number.update(|number| *number += 1);
-        }
-        assert_eq!(child.join().unwrap(), Exit::Code(0));
-        let time = start.elapsed().as_nanos() as f64 / (2 * N) as f64;
-        unpin();
-        assert_eq!(number.get(), 2 * N as u64);
-        time
-    });
-    let number = AtomicValue::new(0u64).unwrap();
-    run.bench("value_inc_atomic", "ns", || {
-        ns_per(1_000_000, || {
-            for _ in 0..1_000_000 {
-                number.fetch_add(1);
-            }
-        })
-    });
-}
-
-fn add_with_parent((number, arrived, count): (Value<u64>, AtomicValue<u32>, usize)) {
-    Place::Two.child();
-    meet(&arrived);
-    for _ in 0..count {
-        number.update(|number| *number += 1);
-    }
-}
-
-/// Waits for the other of two.
-fn meet(arrived: &AtomicValue<u32>) {
-    arrived.fetch_add(1);
-    while arrived.get() < 2 {
-        std::hint::spin_loop();
     }
 }
 
