@@ -90,6 +90,6 @@ pub use connection::{Connection, Receiver, Sender, one_way_pipe, pipe};
 pub use error::{Error, Result};
 pub use log::Log;
 pub use pool::Pool;
-pub use queue::Queue;
 pub use process::{Child, Exit, Process, Signal, StartMethod, init, is_child, set_start_method};
+pub use queue::Queue;
 pub use value::{Plain, Value};

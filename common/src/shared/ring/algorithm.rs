@@ -63,7 +63,7 @@ pub(crate) const LONGEST: usize = UNIT << OFFSET_BITS;
 pub(crate) const FIRST: usize = 64 << 10;
 const LARGE: usize = 64 << 20;
 /// A segment of at most so many bytes is kept when the ring is empty.
-const KEPT: usize = 8 << 20;
+pub(super) const KEPT: usize = 4 << 20;
 
 /// The memory of a ring as one side sees it. To be used by the holder of that side's lock only.
 pub(crate) trait Memory {
