@@ -76,6 +76,7 @@ pub trait AtomicBits: AtomicPlain + sealed::Integral {}
 /// assert_eq!(format!("{highest:?}"), "AtomicValue(7.0)");
 /// # std::io::Result::Ok(())
 /// ```
+#[doc(alias = "RawValue")]
 pub struct AtomicValue<T: AtomicPlain> {
     cell: Atomic<T::Atomic>,
 }

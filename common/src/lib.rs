@@ -9,7 +9,7 @@
 //! | [`cpu`] | how many processors there are, and which a process may use | `cpu_count` |
 //! | [`sync`] | wait for what another process does | `Lock` … `Barrier` |
 //! | [`value`] | one value that several processes see, and its lock | `Value` |
-//! | [`array`] | many values, and one lock | `Array` |
+//! | [`mod@array`] | many values, and one lock | `Array` |
 //! | [`atomic_value`] | a number that is changed in single steps | `RawValue` |
 //! | [`shared_memory`] | memory with a name, which Python programs find too | `shared_memory` |
 //! | [`queue`] | items that any number of processes put and get | `Queue` |

@@ -18,7 +18,7 @@
 //! ```
 //!
 //! The value and its lock lie in memory that has no name: there is nothing to unlink, and they are gone
-//! with the last process that holds them. Ten thousand of them take two megabytes and a few descriptors.
+//! with the last process that holds them. Ten thousand of them take a megabyte or so and a few descriptors.
 //!
 //! | you want to | take |
 //! | --- | --- |

@@ -15,6 +15,8 @@ use std::thread::sleep;
 use std::time::Duration;
 
 type Outcome = Result<(), Failed>;
+/// A trial for each start method.
+type Body = fn(StartMethod) -> Outcome;
 
 /// Longer than anything takes here.
 const LONG: Duration = Duration::from_secs(60);
@@ -34,7 +36,7 @@ fn main() {
         Trial::test("values_have_no_names_in_the_system", no_names),
         Trial::test("whenever_a_holder_is_killed_the_next_is_told", torture),
     ];
-    let each: [(&str, fn(StartMethod) -> Outcome); 7] = [
+    let each: [(&str, Body); 7] = [
         ("processes_that_count_together_lose_nothing", count),
         ("values_of_every_type_arrive", every_type),
         ("ten_thousand_values_travel_in_one_argument", in_one_argument),

@@ -12,8 +12,8 @@
 //! | 8 | how many bytes the content has |
 //! | 16 | the content |
 //!
-//! Only the process that made an arena gives out its slots, again when nobody holds them any more. A
-//! process that is killed does not count back; its slots stay taken until the arena is gone, which is
+//! Only the process that made an arena gives out its slots, and what nobody holds any more again, in
+//! slots of any size; an arena of which nothing is held goes. A process that is killed does not count back; its slots stay taken until the arena is gone, which is
 //! when the last process that maps it is.
 
 use crate::codec;
@@ -23,7 +23,7 @@ use crate::sys::memory::{self, Mapping};
 use crate::sys::robust::{self, Record};
 use crate::sys::thread;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::io;
 use std::mem;
 use std::path::Path;
@@ -55,10 +55,10 @@ pub(crate) struct Arena {
 /// An arena whose slots this process gives out.
 struct Field {
     arena: Arc<Arena>,
-    /// Where the slots end that were ever given out.
-    end: usize,
-    slots: Vec<(usize, usize)>,
-    free: HashMap<usize, Vec<usize>>,
+    /// Where the slots begin that are held, as far as is known, and how long they are.
+    slots: BTreeMap<usize, usize>,
+    /// What lies between them, the first gap last: where it begins, and how long it is.
+    gaps: Vec<(usize, usize)>,
 }
 
 /// What this process gives slots out of.
@@ -142,46 +142,78 @@ impl Yard {
         if size > OWN {
             return Ok((Arena::new(ALIGN + size)?, ALIGN));
         }
-        for collect in [false, true] {
-            for field in &mut self.fields {
-                if collect {
-                    field.collect();
-                }
-                if let Some(offset) = field.take(size) {
-                    return Ok((Arc::clone(&field.arena), offset));
-                }
-            }
+        if let Some(place) = self.find(size) {
+            return Ok(place);
+        }
+        // Not again at each slot: much has to be free before it is used.
+        if self.collect()
+            && let Some(place) = self.find(size)
+        {
+            return Ok(place);
         }
         let last = self.fields.last().map_or(FIRST / 4, |field| field.arena.mapping.len());
         let arena = Arena::new((last * 4).min(LARGEST).max(ALIGN + size))?;
-        let field = Field { arena, end: ALIGN, slots: Vec::new(), free: HashMap::new() };
-        self.fields.push(field);
-        self.take(size)
+        self.fields.push(Field::new(arena));
+        self.find(size).ok_or_else(|| io::ErrorKind::OutOfMemory.into())
+    }
+
+    fn find(&mut self, size: usize) -> Option<(Arc<Arena>, usize)> {
+        let take = |field: &mut Field| Some((Arc::clone(&field.arena), field.take(size)?));
+        self.fields.iter_mut().find_map(take)
+    }
+
+    /// Finds the slots that nobody holds any more; whether a quarter of the memory is free.
+    fn collect(&mut self) -> bool {
+        for field in &mut self.fields {
+            field.collect();
+        }
+        // An arena without slots goes, but for the last.
+        if let Some(last) = self.fields.pop() {
+            self.fields.retain(|field| !field.slots.is_empty());
+            self.fields.push(last);
+        }
+        let free: usize = self.fields.iter().map(Field::free).sum();
+        let all: usize = self.fields.iter().map(|field| field.arena.mapping.len()).sum();
+        free >= all / 4
     }
 }
 
 impl Field {
+    fn new(arena: Arc<Arena>) -> Self {
+        let mut new = Self { arena, slots: BTreeMap::new(), gaps: Vec::new() };
+        new.collect();
+        new
+    }
+
+    /// A slot at the beginning of the first gap that is long enough.
     fn take(&mut self, size: usize) -> Option<usize> {
-        if let Some(offset) = self.free.get_mut(&size).and_then(Vec::pop) {
-            return Some(offset);
+        let place = self.gaps.iter().rposition(|&(_, len)| len >= size)?;
+        let (offset, len) = self.gaps[place];
+        match len - size {
+            0 => drop(self.gaps.remove(place)),
+            rest => self.gaps[place] = (offset + size, rest),
         }
-        let end = self.end.checked_add(size)?;
-        if end > self.arena.mapping.len() {
-            return None;
-        }
-        let offset = mem::replace(&mut self.end, end);
-        self.slots.push((offset, size));
+        self.slots.insert(offset, size);
         Some(offset)
     }
 
-    /// Finds the slots that nobody holds any more.
+    /// Finds the slots that nobody holds any more. Neighbours become one gap.
     fn collect(&mut self) {
-        self.free.clear();
-        for &(offset, size) in &self.slots {
-            if self.arena.word(offset).load(Ordering::Acquire) == 0 {
-                self.free.entry(size).or_default().push(offset);
+        self.slots.retain(|&offset, _| self.arena.word(offset).load(Ordering::Acquire) != 0);
+        self.gaps.clear();
+        let end = self.arena.mapping.len();
+        let mut last = ALIGN;
+        for (offset, size) in self.slots.iter().map(|(&at, &size)| (at, size)).chain([(end, 0)]) {
+            if offset > last {
+                self.gaps.push((last, offset - last));
             }
+            last = offset + size;
         }
+        self.gaps.reverse();
+    }
+
+    fn free(&self) -> usize {
+        self.gaps.iter().map(|(_, len)| len).sum()
     }
 }
 
@@ -489,6 +521,91 @@ mod tests {
         let fields = &YARD.lock().unwrap().fields;
         let bytes: usize = fields.iter().map(|field| field.arena.mapping.len()).sum();
         assert!(bytes < 3000 * 2000, "slots that nobody holds were not given out again");
+    }
+
+    /// An arena of so many bytes, whose slots only this test gives out.
+    fn field(len: usize) -> Field {
+        Field::new(Arena::new(len).unwrap())
+    }
+
+    /// Takes a slot and holds it.
+    fn hold(field: &mut Field, size: usize) -> Option<usize> {
+        let offset = field.take(size)?;
+        field.arena.word(offset).store(1, Ordering::Relaxed);
+        Some(offset)
+    }
+
+    fn let_go(field: &Field, offset: usize) {
+        field.arena.word(offset).store(0, Ordering::Relaxed);
+    }
+
+    #[test]
+    fn neighbours_that_nobody_holds_become_one_gap() {
+        let mut field = field(ALIGN * 8);
+        let slots: Vec<_> = std::iter::from_fn(|| hold(&mut field, ALIGN)).collect();
+        assert_eq!(slots, [1, 2, 3, 4, 5, 6, 7].map(|place| place * ALIGN));
+        for place in [1, 2, 4, 6] {
+            let_go(&field, place * ALIGN);
+        }
+        assert_eq!(hold(&mut field, ALIGN), None, "nobody has looked yet");
+        field.collect();
+        assert_eq!(field.gaps, [(6, 1), (4, 1), (1, 2)].map(|(at, len)| (at * ALIGN, len * ALIGN)));
+        assert_eq!(field.free(), 4 * ALIGN);
+        assert_eq!(hold(&mut field, 2 * ALIGN), Some(ALIGN));
+        assert_eq!(hold(&mut field, 2 * ALIGN), None);
+        assert_eq!(hold(&mut field, ALIGN), Some(4 * ALIGN));
+    }
+
+    #[test]
+    fn slots_and_gaps_are_all_of_an_arena_at_any_time() {
+        let mut field = field(1 << 16);
+        let mut state = 1u64;
+        let mut below = |bound: u64| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            ((state >> 33) % bound) as usize
+        };
+        let mut held = Vec::new();
+        for _ in 0..5000 {
+            match hold(&mut field, ALIGN * (1 + below(20))) {
+                Some(offset) => held.push(offset),
+                None => field.collect(),
+            }
+            if !held.is_empty() && (held.len() > 40 || below(3) == 0) {
+                let place = below(held.len() as u64);
+                let_go(&field, held.swap_remove(place));
+            }
+            let mut parts: Vec<_> = field.slots.iter().map(|(&at, &len)| (at, len)).collect();
+            parts.extend(&field.gaps);
+            parts.sort_unstable();
+            let end = parts.into_iter().fold(ALIGN, |end, (at, len)| {
+                assert_eq!(at, end);
+                at + len
+            });
+            assert_eq!(end, 1 << 16);
+        }
+        held.drain(..).for_each(|offset| let_go(&field, offset));
+        field.collect();
+        assert_eq!(field.gaps, [(ALIGN, (1 << 16) - ALIGN)]);
+    }
+
+    #[test]
+    fn an_arena_of_which_nothing_is_held_goes_but_for_the_last() {
+        let mut yard = Yard { epoch: thread::epoch(), fields: Vec::new() };
+        let mut arenas = Vec::new();
+        for _ in 0..FIRST * 6 / ALIGN {
+            let (arena, offset) = yard.take(ALIGN).unwrap();
+            arena.word(offset).store(1, Ordering::Relaxed);
+            arenas.push((Arc::downgrade(&arena), offset));
+        }
+        assert_eq!(yard.fields.len(), 3);
+        for (arena, offset) in &arenas[1..] {
+            arena.upgrade().unwrap().word(*offset).store(0, Ordering::Relaxed);
+        }
+        assert!(yard.collect());
+        assert_eq!(yard.fields.len(), 2);
+        assert!(arenas[0].0.upgrade().is_some());
+        let (first, _) = yard.take(ALIGN).unwrap();
+        assert!(Arc::ptr_eq(&first, &arenas[0].0.upgrade().unwrap()));
     }
 
     #[test]

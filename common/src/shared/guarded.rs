@@ -283,9 +283,10 @@ impl<T: Plain> Guarded<[T]> {
 
     /// A slot with the data of an array.
     fn over(slot: Arc<Slot>) -> Self {
+        assert!(slot.len() >= FAR);
         let count = (slot.len() - FAR) / size_of::<T>();
         let start = lock(&slot);
-        // SAFETY: inside the content or at its end: the line before would not have gone below zero.
+        // SAFETY: inside the content or at its end, as just checked.
         let first = unsafe { start.add(FAR) };
         Self { slot, start, data: NonNull::slice_from_raw_parts(first.cast(), count) }
     }
@@ -427,9 +428,12 @@ impl<'a, T: ?Sized + Content> Held<'a, T> {
     /// This thread has just taken the lock, and `data`, aligned, is a part of what it guards.
     #[inline]
     unsafe fn new(words: algorithm::Lock<'a>, data: NonNull<T>) -> Self {
+        let was_panicking = thread::panicking();
+        // First, so that the lock is given back where a type's own check panics.
+        let held = Self { words, data, was_panicking, lifetime: PhantomData };
         // SAFETY: the slot is mapped, and the lock makes the data this thread's alone.
         unsafe { T::mend(data) };
-        Self { words, data, was_panicking: thread::panicking(), lifetime: PhantomData }
+        held
     }
 }
 
@@ -598,6 +602,32 @@ mod tests {
         assert_eq!(*value.hold(), 2);
         assert!(value.hold().take_news());
         assert!(!value.hold().take_news());
+    }
+
+    #[test]
+    fn a_check_that_panics_gives_the_lock_back() {
+        #[derive(Clone, Copy, NoUninit, Zeroable)]
+        #[repr(transparent)]
+        struct Odd(u32);
+
+        // SAFETY: any u32 is one.
+        unsafe impl CheckedBitPattern for Odd {
+            type Bits = u32;
+
+            fn is_valid_bit_pattern(bits: &u32) -> bool {
+                assert!(bits % 2 == 1, "the test expects it");
+                true
+            }
+        }
+
+        let odd = one(Odd(1));
+        leave(&odd, 0, &2u32.to_ne_bytes());
+        let other = odd.clone();
+        assert!(thread::spawn(move || drop(other.hold())).join().is_err());
+        leave(&odd, 0, &3u32.to_ne_bytes());
+        let held = odd.hold();
+        assert_eq!(held.0, 3);
+        assert!(held.take_news());
     }
 
     #[test]

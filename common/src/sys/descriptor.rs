@@ -11,7 +11,7 @@
 //!
 //! # System calls
 //!
-//! `close(2)`.
+//! `close(2)`, `fcntl(2)`.
 
 use nix::errno::Errno;
 use std::io;
@@ -23,7 +23,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 const NOWHERE: RawFd = RawFd::MAX;
 
 /// How many standard streams there are; they have the lowest numbers.
-pub(super) const STREAMS: RawFd = 3;
+const STREAMS: RawFd = 3;
 
 /// How many forks lie between the first process and this one.
 static GENERATION: AtomicU32 = AtomicU32::new(0);
@@ -98,6 +98,14 @@ impl Drop for Descriptor {
             drop(unsafe { OwnedFd::from_raw_fd(self.number) });
         }
     }
+}
+
+/// Whether the program has none of the standard streams closed.
+pub(super) fn streams_are_open() -> bool {
+    (0..STREAMS).all(|number| {
+        // SAFETY: only asks for the flags of a number, open or not.
+        unsafe { libc::fcntl(number, libc::F_GETFD) != -1 }
+    })
 }
 
 /// The number of this generation; a fork through this crate begins another.

@@ -5,13 +5,14 @@
 //!
 //! # System calls
 //!
-//! `open(2)` with `O_TMPFILE`, `fallocate(2)`, `linkat(2)`, `lstat(2)`, `shm_unlink(3)`.
+//! `open(2)` with `O_TMPFILE`, `fallocate(2)`, `linkat(2)`, `fstat(2)`, `lstat(2)`, `shm_unlink(3)`.
 
-use super::descriptor::{Descriptor, STREAMS};
+use super::descriptor::{Descriptor, streams_are_open};
 use super::memory;
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, AtFlags};
 use nix::sys::stat::fstat;
+use nix::unistd::linkat;
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -50,9 +51,15 @@ pub(crate) fn inode(file: impl AsFd) -> io::Result<Inode> {
 ///
 /// EEXIST where something else bears it.
 pub(crate) fn link(file: impl AsFd, name: &str) -> io::Result<()> {
-    let from = format!("/proc/self/fd/{}", file.as_fd().as_raw_fd());
-    let flags = AtFlags::AT_SYMLINK_FOLLOW;
-    Ok(nix::unistd::linkat(AT_FDCWD, from.as_str(), AT_FDCWD, &path(name), flags)?)
+    let (file, to) = (file.as_fd(), path(name));
+    match linkat(file, "", AT_FDCWD, &to, AtFlags::AT_EMPTY_PATH) {
+        // Before Linux 6.10 only the superuser may name a descriptor so.
+        Err(Errno::ENOENT) => {
+            let from = format!("/proc/self/fd/{}", file.as_raw_fd());
+            Ok(linkat(AT_FDCWD, from.as_str(), AT_FDCWD, &to, AtFlags::AT_SYMLINK_FOLLOW)?)
+        }
+        result => Ok(result?),
+    }
 }
 
 /// Which file bears a name; `None` where there is no such name.
@@ -80,13 +87,10 @@ pub(crate) fn unlink(name: &str, inode: Inode) -> io::Result<bool> {
 /// what is opened meanwhile does not get one, so nothing can be printed into it.
 pub(crate) fn occupy_streams() -> io::Result<Vec<File>> {
     let mut held = Vec::new();
-    loop {
-        let file = File::open("/dev/null")?;
-        if file.as_raw_fd() >= STREAMS {
-            return Ok(held);
-        }
-        held.push(file);
+    while !streams_are_open() {
+        held.push(File::open("/dev/null")?);
     }
+    Ok(held)
 }
 
 fn path(name: &str) -> PathBuf {

@@ -15,6 +15,7 @@
 //! | [`signals`] | calls that a signal interrupts |
 //! | [`program`] | a program beside a trial |
 //! | [`shared_memory`] | blocks and lists with a name |
+//! | [`value`] | values and arrays, and the allocator beneath them |
 //! | [`tracker`] | what removes them after a program that is killed |
 //! | [`finalize`] | what runs at the end |
 //! | [`edge`] | the rest |
@@ -29,6 +30,7 @@ mod signals;
 mod start_methods;
 mod tracker;
 mod trial;
+mod value;
 mod wait;
 
 fn main() {
@@ -39,6 +41,7 @@ fn main() {
         connection::trials(),
         wait::trials(),
         signals::trials(),
+        value::trials(),
         shared_memory::trials(),
         tracker::trials(),
         finalize::trials(),

@@ -6,7 +6,8 @@
 //!
 //! `set` swaps with Release and `wait` reads [`SET`] with Acquire, so what was done before `set` is
 //! seen after `wait`. Nobody owns an event; a sleeper that is killed leaves [`WAITED`] behind, which
-//! costs the next `set` one wake-up of nobody.
+//! costs the next `set` one wake-up of nobody. One that is killed between its swap and its wake-up leaves
+//! sleepers who see by their next look that it is set.
 
 use super::super::word::{Deadline, Ordering, Word, sign, sleep, spin, wake};
 

@@ -13,7 +13,8 @@
 //!
 //! While a thread takes or gives back, and while it waits, the kernel knows the word as pending. If it
 //! dies then, the kernel looks: a word that bears its id becomes [`DIED`], and a free one wakes the
-//! next sleeper, so that a wake-up which the dead thread has swallowed, or not yet sent, is not lost.
+//! next sleeper, in place of a wake-up that the dead thread has swallowed or not yet sent. Where another
+//! has taken the word before the kernel looks, the next sleeper finds out by its next look.
 //!
 //! Beside it lies the news: what the next holder has to be told.
 

@@ -1,0 +1,31 @@
+//! Algorithms with a planted bug, each of which a model must catch.
+//!
+//! The build makes them: see the table.
+
+#[allow(dead_code, reason = "the snippets are for the build")]
+pub(crate) mod table;
+
+use crate::explore::{Entry, must_fail};
+use table::{MUTANTS, Mutant};
+
+/// What the build has made: the algorithms and models once more for each mutant.
+#[allow(unused, clippy::all, reason = "a bug may leave a name unused, and so may a model")]
+mod built {
+    use crate::explore::Entry;
+
+    include!(concat!(env!("OUT_DIR"), "/mutants.rs"));
+}
+
+/// The mutants, with the model that must catch each.
+pub(crate) fn all() -> impl Iterator<Item = (&'static Mutant, Entry)> {
+    MUTANTS.iter().zip(built::BUILT).map(|(mutant, (_, models))| {
+        let name = mutant.model.rsplit("::").next().unwrap_or_default();
+        let model = models.iter().find(|(model, _)| *model == name);
+        (mutant, *model.unwrap_or_else(|| panic!("{}: no model {}", mutant.name, mutant.model)))
+    })
+}
+
+/// Runs the model of a mutant; it must fail as the table says.
+pub(crate) fn must_be_caught(mutant: &Mutant, (_, model): Entry) {
+    must_fail(mutant.fails, model);
+}
