@@ -13,8 +13,12 @@
 //! | 16 | the content |
 //!
 //! Only the process that made an arena gives out its slots, and what nobody holds any more again, in
-//! slots of any size; an arena of which nothing is held goes. A process that is killed does not count back; its slots stay taken until the arena is gone, which is
-//! when the last process that maps it is.
+//! slots of any size; an arena of which nothing is held goes. A process that is killed does not count
+//! back; its slots stay taken until the arena is gone, which is when the last process that maps it is.
+//!
+//! Where the last handle of a process goes while one of its threads holds the [`Record`] of a slot, the slot
+//! stays taken and the arena mapped: the thread's list leads there, for its next lock, and for the kernel
+//! when it ends.
 
 use crate::codec;
 use crate::point::{Name, Named};
@@ -26,7 +30,6 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::collections::BTreeMap;
 use std::io;
 use std::mem;
-use std::path::Path;
 use std::ptr::NonNull;
 use std::slice;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -106,7 +109,11 @@ impl Arena {
         let place = memory::place(&memory)?;
         let known = known().iter().filter_map(Weak::upgrade).find(|arena| arena.place == place);
         match known {
-            Some(arena) => Ok(arena),
+            Some(arena) => {
+                // A forked child has the arenas of its parent, but not their descriptors.
+                arena.memory.or_be(memory);
+                Ok(arena)
+            }
             None => {
                 let len = memory::len(&memory)?;
                 Self::map(memory, len)
@@ -374,8 +381,7 @@ impl Slot {
             return false;
         }
         let holder = self.record().word().load(Ordering::Relaxed) & robust::HOLDER;
-        let is_thread = || Path::new(&format!("/proc/self/task/{holder}")).exists();
-        holder != 0 && (holder == thread::id() || is_thread())
+        holder != 0 && thread::is_here(holder)
     }
 }
 

@@ -5,7 +5,7 @@
 //!
 //! | the crate | here |
 //! | --- | --- |
-//! | makes a block in steps that others see, without pages behind it, and raises SIGXFSZ at a limit | blocks are made by [`crate::sys::named`], whole, and opened by their creator as by anyone else |
+//! | makes a block in steps that others see, without pages behind it, and raises SIGXFSZ at a limit | blocks are made by [`crate::sys::named`], whole, and mapped by their creator before they have a name |
 //! | unlinks a block when its creator's handle is dropped, and keeps quiet where that fails | it owns none: [`unlink`](crate::sys::named::unlink) says what came of it |
 //! | may get the number of a standard stream that is closed, and never closes number 0 | those numbers are taken while it opens |
 //! | does not show its descriptor, by which a block could be told from another of the same name | the name is looked up before and after |
@@ -23,6 +23,8 @@
 //! A fence behind each read and before each write makes a value that was seen vouch for what its
 //! writer had written before.
 
+use crate::sys::descriptor::Descriptor;
+use crate::sys::memory::Mapping;
 use crate::sys::named::{self, Inode};
 use shared_memory::{Shmem, ShmemConf, ShmemError};
 use std::fmt;
@@ -36,16 +38,34 @@ const ATTEMPTS: u32 = 100;
 
 /// Named memory, mapped until this is dropped.
 pub(crate) struct Named {
-    memory: Shmem,
+    memory: Memory,
     inode: Inode,
 }
 
+/// Who has mapped it.
+enum Memory {
+    /// The crate, by its name.
+    Opened(Opened),
+    /// This process has made it.
+    Made(Mapping),
+}
+
+struct Opened(Shmem);
+
 // SAFETY: it owns a mapping and a descriptor, which belong to the process and to no thread.
-unsafe impl Send for Named {}
+unsafe impl Send for Opened {}
 // SAFETY: nothing in it changes after it was made, and the bytes are only touched as atomics.
-unsafe impl Sync for Named {}
+unsafe impl Sync for Opened {}
 
 impl Named {
+    /// New memory of `len` bytes that begins with `content`, the rest zero; it has no name yet. The
+    /// descriptor is what can be [given one](named::link).
+    pub(crate) fn new(len: usize, content: &[u8]) -> io::Result<(Self, Descriptor)> {
+        let file = named::unnamed(len, content)?;
+        let memory = Memory::Made(Mapping::new(&file, len)?);
+        Ok((Self { memory, inode: named::inode(&file)? }, file))
+    }
+
     /// Opens and maps what bears a name.
     ///
     /// # Errors
@@ -60,7 +80,9 @@ impl Named {
             // While it is mapped its inode is nobody else's. So if the name led there before and does
             // so now, it led there when it was opened.
             match named::find(name)? {
-                Some(now) if now == inode => return Ok(Self { memory, inode }),
+                Some(now) if now == inode => {
+                    return Ok(Self { memory: Memory::Opened(Opened(memory)), inode });
+                }
                 Some(now) => inode = now,
                 None => return Err(not_found()),
             }
@@ -68,9 +90,19 @@ impl Named {
         Err(io::ErrorKind::ResourceBusy.into())
     }
 
-    /// How many bytes it had when it was opened.
+    /// How many bytes it had when it was opened or made.
     pub(crate) fn len(&self) -> usize {
-        self.memory.len()
+        match &self.memory {
+            Memory::Opened(Opened(memory)) => memory.len(),
+            Memory::Made(memory) => memory.len(),
+        }
+    }
+
+    fn start(&self) -> *mut u8 {
+        match &self.memory {
+            Memory::Opened(Opened(memory)) => memory.as_ptr(),
+            Memory::Made(memory) => memory.start().as_ptr(),
+        }
     }
 
     /// Which block it is, whatever bears its name now.
@@ -122,7 +154,7 @@ impl Named {
         let (first, last) = (offset / WORD, (end - 1) / WORD);
         // SAFETY: the mapping begins at a page and reaches to the end of the page of its last byte, and
         // `first` is the word of a byte inside.
-        let start = unsafe { self.memory.as_ptr().cast::<AtomicU64>().add(first) };
+        let start = unsafe { self.start().cast::<AtomicU64>().add(first) };
         // SAFETY: the words up to `last` are mapped for as long as `self` lives, as above; any bit
         // pattern is a u64; nobody makes a plain reference to them.
         Some(unsafe { std::slice::from_raw_parts(start, last - first + 1) })
@@ -159,55 +191,57 @@ impl fmt::Debug for Named {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sys::descriptor::Descriptor;
 
-    /// A block of `content`, whose name is gone already.
-    fn block(name: &str, content: &[u8]) -> (Named, Descriptor) {
+    /// A block of `content`, whose name is gone already, as its creator and as another sees it.
+    fn block(name: &str, content: &[u8]) -> [Named; 2] {
         let name = format!("common-test-{}-{name}", std::process::id());
-        let file = named::unnamed(content.len(), content).unwrap();
-        named::link(&file, &name).unwrap();
-        let block = Named::open(&name).unwrap();
-        assert_eq!(block.inode(), named::inode(&file).unwrap());
-        assert!(named::unlink(&name, block.inode()).unwrap());
-        (block, file)
+        let (made, file) = Named::new(content.len(), content).unwrap();
+        named::link(file, &name).unwrap();
+        let opened = Named::open(&name).unwrap();
+        assert_eq!((opened.inode(), opened.len()), (made.inode(), made.len()));
+        assert!(named::unlink(&name, opened.inode()).unwrap());
+        [made, opened]
     }
 
     #[test]
     fn every_range_is_read_and_written_and_nothing_beside_it() {
         let content: Vec<u8> = (1..=29).collect();
-        let (block, _) = block("ranges", &content);
-        for offset in 0..=29 {
-            for len in 0..=29 - offset {
-                let mut read = vec![0; len];
-                assert!(block.load(offset, &mut read));
-                assert_eq!(read, content[offset..offset + len]);
-                assert!(block.store(offset, &vec![200; len]));
-                let mut all = content.clone();
-                all[offset..offset + len].fill(200);
-                let mut seen = vec![0; 29];
-                assert!(block.load(0, &mut seen));
-                assert_eq!(seen, all, "{len} bytes at {offset}");
-                assert!(block.store(offset, &read));
+        let [made, opened] = block("ranges", &content);
+        for (one, other) in [(&made, &opened), (&opened, &made)] {
+            for offset in 0..=29 {
+                for len in 0..=29 - offset {
+                    let mut read = vec![0; len];
+                    assert!(one.load(offset, &mut read));
+                    assert_eq!(read, content[offset..offset + len]);
+                    assert!(one.store(offset, &vec![200; len]));
+                    let mut all = content.clone();
+                    all[offset..offset + len].fill(200);
+                    let mut seen = vec![0; 29];
+                    assert!(other.load(0, &mut seen));
+                    assert_eq!(seen, all, "{len} bytes at {offset}");
+                    assert!(other.store(offset, &read));
+                }
             }
         }
     }
 
     #[test]
     fn what_lies_outside_is_refused() {
-        let (block, _) = block("outside", &[7; 10]);
-        assert!(!block.load(10, &mut [0]));
-        assert!(!block.load(3, &mut [0; 8]));
-        assert!(!block.store(usize::MAX, b"x"));
-        assert!(block.store(10, b""));
-        assert!(!block.store(11, b""));
+        for block in block("outside", &[7; 10]) {
+            assert!(!block.load(10, &mut [0]));
+            assert!(!block.load(3, &mut [0; 8]));
+            assert!(!block.store(usize::MAX, b"x"));
+            assert!(block.store(10, b""));
+            assert!(!block.store(11, b""));
+        }
     }
 
     #[test]
     fn threads_that_write_beside_each_other_lose_nothing() {
-        let (block, _) = block("threads", &[0; 8]);
+        let blocks = block("threads", &[0; 8]);
         std::thread::scope(|scope| {
             for offset in 0..4 {
-                let block = &block;
+                let block = &blocks[offset % 2];
                 scope.spawn(move || {
                     for number in 1..=10_000u16 {
                         assert!(block.store(offset * 2, &number.to_ne_bytes()));

@@ -76,7 +76,7 @@ use std::iter;
 /// A block of memory with a name (in Python: `SharedMemory`).
 ///
 /// Offsets and lengths are in bytes, except that slices count their elements. Dropping it closes it;
-/// the block stays: see [`unlink`](SharedMemory::unlink). Each open block takes a descriptor.
+/// the block stays: see [`unlink`](SharedMemory::unlink). Each block that was opened takes a descriptor.
 ///
 /// It is serialised as its name, by any serializer, and opened again where it arrives; there it is an
 /// error if the block was unlinked meanwhile.
@@ -500,7 +500,7 @@ impl Options {
         if len == 0 {
             return Err(SharedMemoryError::NoBytes);
         }
-        let mut file = None;
+        let mut made = None;
         let mut taken = String::new();
         for name in names {
             let name = checked(&name)?.to_string();
@@ -511,23 +511,17 @@ impl Options {
                 | io::ErrorKind::OutOfMemory => SharedMemoryError::NoSpace { len, source },
                 _ => SharedMemoryError::Io { name: name.clone(), source },
             };
-            let file = match &file {
-                Some(file) => file,
-                None => file.insert(named::unnamed(len, content).map_err(failed)?),
+            let (memory, file) = match made.take() {
+                Some(made) => made,
+                None => Named::new(len, content).map_err(failed)?,
             };
-            let entry = Entry { name: name.clone(), inode: named::inode(file).map_err(failed)? };
+            let entry = Entry { name: name.clone(), inode: memory.inode() };
             if !self.untracked {
                 tracker::list(&entry)?;
             }
-            let opened = named::link(file, &name).and_then(|()| Named::open(&name));
-            match opened {
-                Ok(memory) if memory.inode() == entry.inode => {
-                    return Ok(SharedMemory { name, point, memory, is_new: true });
-                }
-                // Somebody has unlinked it already, and made another.
-                Ok(_) => return Err(SharedMemoryError::NotFound { name }),
+            match named::link(&file, &name) {
+                Ok(()) => return Ok(SharedMemory { name, point, memory, is_new: true }),
                 Err(error) => {
-                    let _ = named::unlink(&name, entry.inode);
                     tracker::strike(&entry);
                     if error.kind() != io::ErrorKind::AlreadyExists {
                         return Err(failed(error));
@@ -535,6 +529,7 @@ impl Options {
                     taken = name;
                 }
             }
+            made = Some((memory, file));
         }
         Err(SharedMemoryError::AlreadyExists { name: taken })
     }

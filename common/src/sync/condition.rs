@@ -54,8 +54,8 @@ const BYTES: usize = MEMBERS + PROCESSES * 4 * ENTRY;
 ///
 /// # Limits
 ///
-/// Any number may wait. Where waiters are killed, a bare `wait` of another may end without a
-/// notification of its own, within 100 ms of it, or at any time where more than 64 processes wait.
+/// Any number may wait. Where waiters are killed, a later notification may end a bare `wait` more than
+/// was asked for.
 #[derive(Clone)]
 pub struct Condition {
     lock: Lock,
@@ -121,7 +121,7 @@ impl Condition {
     ///
     /// # Panics
     ///
-    /// Where the guard is of another lock.
+    /// Where the guard is of another lock, or a copy that a fork has made.
     #[track_caller]
     pub fn wait(&self, guard: &mut LockGuard<'_>) {
         point::before(Operation::Wait, &*self.slot);
@@ -133,7 +133,7 @@ impl Condition {
     ///
     /// # Panics
     ///
-    /// Where the guard is of another lock.
+    /// Where the guard is of another lock, or a copy that a fork has made.
     #[doc(alias = "wait")]
     #[track_caller]
     pub fn wait_timeout(&self, guard: &mut LockGuard<'_>, limit: Duration) -> bool {
@@ -146,7 +146,7 @@ impl Condition {
     ///
     /// # Panics
     ///
-    /// Where the guard is of another lock, or `is_to_wait` panics.
+    /// Where the guard is of another lock or a copy that a fork has made, or `is_to_wait` panics.
     #[doc(alias = "wait_for")]
     #[track_caller]
     pub fn wait_while(&self, guard: &mut LockGuard<'_>, mut is_to_wait: impl FnMut() -> bool) {
@@ -160,7 +160,7 @@ impl Condition {
     ///
     /// # Panics
     ///
-    /// Where the guard is of another lock, or `is_to_wait` panics.
+    /// Where the guard is of another lock or a copy that a fork has made, or `is_to_wait` panics.
     #[doc(alias = "wait_for")]
     #[track_caller]
     pub fn wait_while_timeout(
@@ -185,7 +185,7 @@ impl Condition {
     ///
     /// # Panics
     ///
-    /// Where the guard is of another lock.
+    /// Where the guard is of another lock, or a copy that a fork has made.
     #[track_caller]
     pub fn notify(&self, guard: &LockGuard<'_>, count: u32) {
         point::before(Operation::Notify, &*self.slot);
@@ -196,7 +196,7 @@ impl Condition {
     ///
     /// # Panics
     ///
-    /// Where the guard is of another lock.
+    /// Where the guard is of another lock, or a copy that a fork has made.
     #[track_caller]
     pub fn notify_all(&self, guard: &LockGuard<'_>) {
         point::before(Operation::Notify, &*self.slot);
@@ -205,7 +205,9 @@ impl Condition {
 
     #[track_caller]
     fn wait_until(&self, guard: &mut LockGuard<'_>, deadline: Deadline) -> bool {
-        let notified = self.words(guard).wait(deadline);
+        let words = self.words(guard);
+        guard.leave_news();
+        let notified = words.wait(deadline);
         guard.renew();
         notified
     }
@@ -215,6 +217,10 @@ impl Condition {
         assert!(
             guard.is_of(&self.lock),
             "the guard is of another lock; take that of this condition by acquire()"
+        );
+        assert!(
+            guard.is_original(),
+            "the guard is a copy that a fork has made, and the lock its parent's; take it by acquire()"
         );
         let slot = &self.slot;
         algorithm::Condition {
@@ -323,6 +329,80 @@ mod tests {
             condition.notify(&guard, 1);
             drop(guard);
             waiter.join().unwrap();
+        });
+    }
+
+    #[test]
+    fn what_was_owed_to_a_waiter_that_was_killed_hides_no_later_notification() {
+        fn wait((condition, ready): (Condition, Connection<(), ()>)) {
+            let mut guard = condition.acquire();
+            ready.send(&()).unwrap();
+            condition.wait(&mut guard);
+        }
+        let condition = Condition::new().unwrap();
+        let (ours, theirs) = pipe::<(), ()>().unwrap();
+        let child = Process::new(wait, (condition.clone(), theirs)).start().unwrap();
+        ours.recv().unwrap();
+        let guard = condition.acquire();
+        condition.notify(&guard, 1);
+        // It is notified, and cannot go on as long as the lock is held.
+        child.kill().unwrap();
+        child.join().unwrap();
+        drop(guard);
+        std::thread::scope(|scope| {
+            let waiter = scope.spawn(|| {
+                condition.wait_timeout(&mut condition.acquire(), Duration::from_secs(30))
+            });
+            let shown = |waiting: u32| {
+                format!("{condition:?}") == format!("Condition(Lock(None), {waiting})")
+            };
+            for waiting in [2, 1] {
+                // The second time it has found that the other is gone.
+                while !shown(waiting) {
+                    std::thread::yield_now();
+                }
+            }
+            condition.notify(&condition.acquire(), 1);
+            assert!(waiter.join().unwrap());
+        });
+    }
+
+    #[test]
+    fn a_death_that_is_noticed_in_a_wait_is_told_to_the_next_who_can_ask() {
+        fn hold((condition, ready): (Condition, Connection<(), ()>)) {
+            let _guard = condition.acquire();
+            ready.send(&()).unwrap();
+            loop {
+                std::thread::park();
+            }
+        }
+        let condition = Condition::new().unwrap();
+        let (asked, is_over) = (AtomicU32::new(0), AtomicU32::new(0));
+        std::thread::scope(|scope| {
+            let waiter = scope.spawn(|| {
+                let mut guard = condition.acquire();
+                condition.wait_while(&mut guard, || {
+                    asked.fetch_add(1, Ordering::SeqCst);
+                    is_over.load(Ordering::SeqCst) == 0
+                });
+                guard.previous_holder_died()
+            });
+            let (ours, theirs) = pipe::<(), ()>().unwrap();
+            let child = Process::new(hold, (condition.clone(), theirs)).start().unwrap();
+            ours.recv().unwrap();
+            let before = asked.load(Ordering::SeqCst);
+            child.kill().unwrap();
+            child.join().unwrap();
+            // The question is asked again, with the lock, and once more after it was given back.
+            while asked.load(Ordering::SeqCst) < before + 2 {
+                std::thread::yield_now();
+            }
+            let guard = condition.acquire();
+            let told = guard.previous_holder_died();
+            is_over.store(1, Ordering::SeqCst);
+            condition.notify_all(&guard);
+            drop(guard);
+            assert_eq!((told, waiter.join().unwrap()), (true, false));
         });
     }
 

@@ -9,7 +9,8 @@ use super::word::Deadline;
 use crate::point::{self, Kind, Name, Operation};
 use crate::process;
 use crate::shared::arena::Slot;
-use crate::sys::robust;
+use crate::sys::{robust, thread};
+use std::cell::Cell;
 use std::fmt;
 use std::io;
 use std::marker::PhantomData;
@@ -39,6 +40,11 @@ const NEWS: usize = 8;
 /// assert!(lock.try_acquire().is_some());
 /// # std::io::Result::Ok(())
 /// ```
+///
+/// # Limits
+///
+/// Of a thread that dies while it holds more than 2048 locks, the 2048 that it took last are given on
+/// (the kernel looks no further), and the others stay held.
 #[derive(Clone)]
 pub struct Lock {
     slot: Arc<Slot>,
@@ -137,7 +143,11 @@ pub(super) fn words(slot: &Slot) -> algorithm::Lock<'_> {
 pub struct LockGuard<'a> {
     lock: &'a Lock,
     news: u32,
+    /// Whether the news was asked for.
+    asked: Cell<bool>,
     made: &'static Location<'static>,
+    /// By a destructor that runs in a panic: that it is given back in one tells nothing.
+    taken_in_panic: bool,
     /// It is this thread that holds it.
     thread: PhantomData<*const ()>,
 }
@@ -145,13 +155,22 @@ pub struct LockGuard<'a> {
 impl<'a> LockGuard<'a> {
     #[track_caller]
     fn new(lock: &'a Lock) -> Self {
-        Self { lock, news: lock.words().take_news(), made: Location::caller(), thread: PhantomData }
+        Self {
+            lock,
+            news: lock.words().take_news(),
+            asked: Cell::new(false),
+            made: Location::caller(),
+            taken_in_panic: std::thread::panicking(),
+            thread: PhantomData,
+        }
     }
 
     /// Whether the holder before died while it held the lock, or panicked: what the lock protects may
-    /// be half changed. It is said once, to the next holder.
+    /// be half changed. It is said once, to the next holder; who waits on a
+    /// [`Condition`](super::Condition) without having asked leaves it to the one after.
     #[must_use]
     pub fn previous_holder_died(&self) -> bool {
+        self.asked.set(true);
         self.news != algorithm::NOTHING
     }
 
@@ -160,9 +179,22 @@ impl<'a> LockGuard<'a> {
         self.lock.slot.is(&lock.slot)
     }
 
-    /// After the lock was given back and taken again: what the holders in between have left.
+    /// Whether this thread holds the lock: not where a fork has copied the guard.
+    pub(super) fn is_original(&self) -> bool {
+        self.lock.words().is_mine()
+    }
+
+    /// Before the lock is given back and taken again: what nobody has asked for is not lost.
+    pub(super) fn leave_news(&self) {
+        if self.news != algorithm::NOTHING && !self.asked.get() {
+            self.lock.words().tell(self.news);
+        }
+    }
+
+    /// After it: what the holders in between have left.
     pub(super) fn renew(&mut self) {
         self.news = self.lock.words().take_news();
+        self.asked.set(false);
     }
 
     /// Keeps the lock beyond the guard, until [`Lock::release`] in this same thread (in Python:
@@ -178,7 +210,8 @@ impl Drop for LockGuard<'_> {
     fn drop(&mut self) {
         point::before_at(Operation::Release, &*self.lock.slot, &self.made);
         let words = self.lock.words();
-        if std::thread::panicking() {
+        // Not of a copy that a fork has made: the lock is still the parent's.
+        if !self.taken_in_panic && std::thread::panicking() && words.is_mine() {
             words.tell(algorithm::HOLDER_PANICKED);
         }
         words.give_back();
@@ -207,8 +240,7 @@ pub(super) fn holder(words: algorithm::Lock<'_>) -> String {
             None => process,
         };
     }
-    let is_thread = std::path::Path::new(&format!("/proc/self/task/{holder}")).exists();
-    if is_thread { "SomeOtherThread" } else { "SomeOtherProcess" }.to_string()
+    if thread::is_here(holder) { "SomeOtherThread" } else { "SomeOtherProcess" }.to_string()
 }
 
 travels!(Lock, KIND, BYTES);

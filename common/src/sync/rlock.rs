@@ -134,6 +134,8 @@ pub struct RLockGuard<'a> {
     lock: &'a RLock,
     news: u32,
     made: &'static Location<'static>,
+    /// By a destructor that runs in a panic: that it is given back in one tells nothing.
+    taken_in_panic: bool,
     /// It is this thread that holds it.
     thread: PhantomData<*const ()>,
 }
@@ -142,7 +144,13 @@ impl<'a> RLockGuard<'a> {
     #[track_caller]
     fn new(lock: &'a RLock, depth: u32) -> Self {
         let news = if depth == 1 { lock.words().lock.take_news() } else { lock::NOTHING };
-        Self { lock, news, made: Location::caller(), thread: PhantomData }
+        Self {
+            lock,
+            news,
+            made: Location::caller(),
+            taken_in_panic: std::thread::panicking(),
+            thread: PhantomData,
+        }
     }
 
     /// Whether the holder before died while it held the lock, or panicked: what the lock protects may
@@ -165,7 +173,11 @@ impl Drop for RLockGuard<'_> {
     fn drop(&mut self) {
         point::before_at(Operation::Release, &*self.lock.slot, &self.made);
         let words = self.lock.words();
-        if std::thread::panicking() {
+        if !words.lock.is_mine() {
+            // A copy that a fork has made: the lock is still the parent's.
+            return;
+        }
+        if !self.taken_in_panic && std::thread::panicking() {
             words.lock.tell(lock::HOLDER_PANICKED);
         }
         words.give_back();

@@ -9,7 +9,7 @@ use super::algorithm::members::{ENTRY, Members};
 use super::algorithm::semaphore::{self as algorithm, Full};
 use super::lock::{self, words};
 use super::travels;
-use super::word::Deadline;
+use super::word::{Deadline, Identity, this_process};
 use crate::point::{self, Kind, Name, Operation};
 use crate::shared::arena::Slot;
 use std::fmt;
@@ -220,12 +220,14 @@ pub struct Permit<'a> {
     slot: &'a Slot,
     permit: algorithm::Permit,
     made: &'static Location<'static>,
+    /// Who took it: a copy that a fork has made is nobody's.
+    process: Identity,
 }
 
 impl<'a> Permit<'a> {
     #[track_caller]
     fn new(slot: &'a Slot, permit: algorithm::Permit) -> Self {
-        Self { slot, permit, made: Location::caller() }
+        Self { slot, permit, made: Location::caller(), process: this_process() }
     }
 
     /// Keeps the permit beyond the guard and beyond the process: it is gone until somebody, of any
@@ -233,7 +235,7 @@ impl<'a> Permit<'a> {
     #[track_caller]
     pub fn keep(self) {
         point::before(Operation::Keep, self.slot);
-        if self.permit == algorithm::Permit::Held {
+        if self.permit == algorithm::Permit::Held && self.process == this_process() {
             semaphore(self.slot).let_go();
         }
         std::mem::forget(self);
@@ -243,8 +245,10 @@ impl<'a> Permit<'a> {
 impl Drop for Permit<'_> {
     fn drop(&mut self) {
         point::before_at(Operation::Release, self.slot, &self.made);
-        // One that was taken is below the bound.
-        let _ = release(self.slot, self.permit);
+        if self.process == this_process() {
+            // One that was taken is below the bound.
+            let _ = release(self.slot, self.permit);
+        }
     }
 }
 

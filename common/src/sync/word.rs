@@ -196,3 +196,71 @@ pub(crate) fn spin<T>(core: &Word, mut look: impl FnMut() -> Option<T>) -> Optio
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cpu;
+
+    /// Runs `check` in a thread that stays on one core.
+    fn on_one_core(check: impl FnOnce() + Send) {
+        let pinned = || {
+            let cpus = cpu::affinity().unwrap();
+            cpu::set_affinity(&cpus[..1]).unwrap();
+            check();
+        };
+        std::thread::scope(|scope| scope.spawn(pinned).join().unwrap());
+    }
+
+    /// Whether one who waits, and finds nothing, looks more than once.
+    fn is_worth_a_spin(core: &Word) -> bool {
+        let mut looks = 0;
+        let found = spin(core, || {
+            looks += 1;
+            None::<()>
+        });
+        assert_eq!(found, None);
+        looks > 1
+    }
+
+    #[test]
+    fn who_waits_spins_only_for_one_that_was_seen_on_another_core() {
+        on_one_core(|| {
+            let core = Word::new(NOWHERE);
+            assert!(!is_worth_a_spin(&core));
+            sign(&core);
+            assert!(!is_worth_a_spin(&core));
+            core.store(here() + 1, Ordering::Relaxed);
+            assert!(is_worth_a_spin(&core));
+        });
+    }
+
+    #[test]
+    fn nobody_signs_before_it_was_asked() {
+        let core = Word::new(NOWHERE);
+        sign_if_asked(&core);
+        assert_eq!(core.load(Ordering::Relaxed), NOWHERE);
+        ask(&core);
+        assert_ne!(core.load(Ordering::Relaxed), NOWHERE);
+        core.store(APART, Ordering::Relaxed);
+        ask(&core);
+        assert_eq!(core.load(Ordering::Relaxed), APART);
+        sign_if_asked(&core);
+        assert_ne!(core.load(Ordering::Relaxed), APART);
+    }
+
+    #[test]
+    fn one_that_acted_and_waits_now_goes_by_where_the_other_acted() {
+        on_one_core(|| {
+            let (core, acted) = (Word::new(NOWHERE), Word::new(here() + 1));
+            // It has waited for one on another core.
+            compare(&core, &acted);
+            // Then it has acted itself.
+            sign(&acted);
+            assert!(is_worth_a_spin(&core));
+            // It has waited for one on its own.
+            compare(&core, &acted);
+            assert!(!is_worth_a_spin(&core));
+        });
+    }
+}

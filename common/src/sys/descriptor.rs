@@ -5,7 +5,8 @@
 //! child shuts all that it was not given. The objects that owned them are still in its memory: they
 //! bear the number of the generation in which their descriptor was open, see that it has passed, and
 //! answer with [`NOWHERE`] from then on, so that neither a call nor a `Drop` of theirs can hit a
-//! stranger that has got the same number.
+//! stranger that has got the same number. Where such an object has to serve again, it can be given a
+//! copy of its descriptor that has arrived in a message.
 //!
 //! Descriptors that the program opened by itself are not touched.
 //!
@@ -16,7 +17,7 @@
 use nix::errno::Errno;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// No descriptor can have this number (`nr_open` ends far below), so a call on it is EBADF.
@@ -33,14 +34,18 @@ static OPEN: Mutex<Vec<u64>> = Mutex::new(Vec::new());
 /// An open descriptor that belongs to this crate.
 #[derive(Debug)]
 pub(crate) struct Descriptor {
-    number: RawFd,
+    number: AtomicI32,
     generation: AtomicU32,
 }
 
 impl Descriptor {
+    fn number(&self) -> RawFd {
+        self.number.load(Ordering::Relaxed)
+    }
+
     /// Whether it is open in this process: not inherited by a fork without having been given.
     fn is_open(&self) -> bool {
-        self.generation.load(Ordering::Relaxed) == GENERATION.load(Ordering::Relaxed)
+        self.generation.load(Ordering::Acquire) == GENERATION.load(Ordering::Relaxed)
     }
 
     /// The plain descriptor, which this crate forgets.
@@ -52,11 +57,23 @@ impl Descriptor {
         if !self.is_open() {
             return Err(Errno::EBADF.into());
         }
-        let number = self.number;
+        let number = self.number();
         strike(&mut open(), number);
         std::mem::forget(self);
         // SAFETY: this object was the owner, and it is gone.
         Ok(unsafe { OwnedFd::from_raw_fd(number) })
+    }
+
+    /// Where this process was not given it: is `copy` from now on, a descriptor of the same file.
+    pub(crate) fn or_be(&self, copy: Self) {
+        let _alone = open();
+        if self.is_open() {
+            // Dropped when the list is free again.
+            return;
+        }
+        self.number.store(copy.number(), Ordering::Relaxed);
+        self.generation.store(copy.generation.load(Ordering::Relaxed), Ordering::Release);
+        std::mem::forget(copy);
     }
 }
 
@@ -76,13 +93,14 @@ impl From<OwnedFd> for Descriptor {
             open.resize(word + 1, 0);
         }
         open[word] |= bit;
-        Self { number, generation: AtomicU32::new(GENERATION.load(Ordering::Relaxed)) }
+        let generation = AtomicU32::new(GENERATION.load(Ordering::Relaxed));
+        Self { number: AtomicI32::new(number), generation }
     }
 }
 
 impl AsFd for Descriptor {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        let number = if self.is_open() { self.number } else { NOWHERE };
+        let number = if self.is_open() { self.number() } else { NOWHERE };
         // SAFETY: open for as long as `self` is, or a number that no descriptor ever has.
         unsafe { BorrowedFd::borrow_raw(number) }
     }
@@ -93,9 +111,9 @@ impl Drop for Descriptor {
         if self.is_open() {
             // Under the lock: the number may belong to another thread as soon as it is closed.
             let mut open = open();
-            strike(&mut open, self.number);
+            strike(&mut open, self.number());
             // SAFETY: this object is the owner and is used no more.
-            drop(unsafe { OwnedFd::from_raw_fd(self.number) });
+            drop(unsafe { OwnedFd::from_raw_fd(self.number()) });
         }
     }
 }
@@ -127,7 +145,7 @@ impl Held {
         let generation = GENERATION.load(Ordering::Relaxed).wrapping_add(1);
         let mut kept = vec![0; self.0.len()];
         for descriptor in given.iter().filter(|descriptor| descriptor.is_open()) {
-            let (word, bit) = place(descriptor.number);
+            let (word, bit) = place(descriptor.number());
             kept[word] |= bit;
         }
         for descriptor in given {
@@ -192,14 +210,28 @@ mod tests {
     #[test]
     fn one_of_a_generation_that_has_passed_is_nowhere_and_closes_nothing() {
         let (inherited, witness) = (descriptor(), descriptor());
-        let number = inherited.number;
+        let number = inherited.number();
         inherited.generation.fetch_add(7, Ordering::Relaxed);
         assert_eq!(inherited.as_fd().as_raw_fd(), NOWHERE);
         drop(inherited);
         assert!(is_listed(number));
         // Give it back its owner, so that this test leaves nothing.
         let generation = AtomicU32::new(witness.generation.load(Ordering::Relaxed));
-        drop(Descriptor { number, generation });
+        drop(Descriptor { number: AtomicI32::new(number), generation });
         assert!(!is_listed(number));
+    }
+
+    #[test]
+    fn one_that_was_not_given_can_be_a_copy_that_has_arrived() {
+        let (inherited, copy) = (descriptor(), descriptor());
+        let [own, arrived] = [inherited.number(), copy.number()];
+        let generation = inherited.generation.fetch_add(7, Ordering::Relaxed);
+        inherited.or_be(copy);
+        assert_eq!(inherited.as_fd().as_raw_fd(), arrived);
+        // One that is open stays as it is.
+        inherited.or_be(descriptor());
+        assert_eq!(inherited.as_fd().as_raw_fd(), arrived);
+        // Give it back its owner, so that this test leaves nothing.
+        drop(Descriptor { number: AtomicI32::new(own), generation: AtomicU32::new(generation) });
     }
 }

@@ -129,6 +129,22 @@ impl Before {
     }
 }
 
+/// Has `signal` do nothing but interrupt what a thread sleeps in, and be counted.
+#[cfg(test)]
+pub(crate) fn count(signal: Signal) -> io::Result<&'static std::sync::atomic::AtomicU32> {
+    use std::sync::atomic::{AtomicU32, Ordering};
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    extern "C" fn handler(_: libc::c_int) {
+        COUNT.fetch_add(1, Ordering::Relaxed);
+    }
+    // Without SA_RESTART: no call goes on by itself.
+    let action = SigAction::new(SigHandler::Handler(handler), SaFlags::empty(), SigSet::empty());
+    let known = Known::try_from(signal.0)?;
+    // SAFETY: the handler only adds to an atomic number, which it may do at any moment.
+    unsafe { sigaction(known, &action) }?;
+    Ok(&COUNT)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -8,7 +8,7 @@
 //!
 //! # System calls
 //!
-//! `gettid(2)`, `madvise(2)`, `mmap(2)`; `sched_getcpu(3)`, which reads a word that the kernel keeps.
+//! `gettid(2)`, `tgkill(2)` with no signal, `madvise(2)`, `mmap(2)`; `sched_getcpu(3)`, which reads a word that the kernel keeps.
 
 use nix::sys::mman::{MapFlags, MmapAdvise, ProtFlags, madvise, mmap_anonymous};
 use nix::time::{ClockId, clock_gettime};
@@ -108,6 +108,12 @@ fn new_page() -> *mut AtomicU32 {
     EPOCH.compare_exchange(none, made, order, Ordering::Acquire).map_or_else(|page| page, |_| made)
 }
 
+/// Whether `id` is that of a thread of this process which has not ended.
+pub(crate) fn is_here(id: u32) -> bool {
+    // SAFETY: takes numbers and sends nothing.
+    unsafe { libc::syscall(libc::SYS_tgkill, std::process::id(), id, 0) == 0 }
+}
+
 /// The core that this thread runs on at this moment.
 #[inline]
 pub(crate) fn core() -> u32 {
@@ -131,7 +137,11 @@ mod tests {
         let here = id();
         assert_eq!(here, nix::unistd::gettid().as_raw().cast_unsigned());
         assert_eq!(here, id());
-        assert_ne!(std::thread::spawn(id).join().unwrap(), here);
+        let (there, ended) = std::thread::spawn(|| (id(), is_here(id()))).join().unwrap();
+        assert_ne!(there, here);
+        assert!(ended && is_here(here));
+        let init = 1;
+        assert!(!is_here(init));
     }
 
     #[test]

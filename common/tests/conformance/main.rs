@@ -12,6 +12,10 @@
 //! | [`start_methods`] | the three ways to start one, and hooks of the server |
 //! | [`connection`] | messages and handles between processes |
 //! | [`wait`] | polling, and waiting for several at once |
+//! | [`lock`] | locks |
+//! | [`semaphore`] | semaphores |
+//! | [`condition`] | conditions and events |
+//! | [`barrier`] | barriers |
 //! | [`signals`] | calls that a signal interrupts |
 //! | [`program`] | a program beside a trial |
 //! | [`shared_memory`] | blocks and lists with a name |
@@ -20,11 +24,15 @@
 //! | [`finalize`] | what runs at the end |
 //! | [`edge`] | the rest |
 
+mod barrier;
+mod condition;
 mod connection;
 mod edge;
 mod finalize;
+mod lock;
 mod process;
 mod program;
+mod semaphore;
 mod shared_memory;
 mod signals;
 mod start_methods;
@@ -40,6 +48,10 @@ fn main() {
         start_methods::trials(),
         connection::trials(),
         wait::trials(),
+        lock::trials(),
+        semaphore::trials(),
+        condition::trials(),
+        barrier::trials(),
         signals::trials(),
         value::trials(),
         shared_memory::trials(),

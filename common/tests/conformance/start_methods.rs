@@ -156,7 +156,10 @@ fn names() -> Outcome {
             parent, set_authkey, set_forkserver_preload, start_method, start_method_if_set,
         },
         set_start_method,
-        sync::Event,
+        sync::{
+            Barrier, BarrierWaitResult, BoundedSemaphore, BrokenBarrier, Condition, Event, Lock,
+            LockGuard, NotOwner, OverRelease, Permit, RLock, RLockGuard, Semaphore,
+        },
     };
     Ok(())
 }

@@ -107,7 +107,8 @@ pub(crate) fn model(root: &Path) -> Result<(), String> {
     cargo(root, &["run", MODEL, "--locked", "--target-dir", "target/model"])
 }
 
-/// Some thousand kills; the tests have a short form of it.
+/// Some thousand kills of processes of every kind, and a thousand among those that use each primitive; the
+/// tests have a short form of it.
 pub(crate) fn torture(root: &Path) -> Result<(), String> {
     let mut command =
         command(root, &["test", "-p", "common", "--test", "torture", "--", "--nocapture"]);

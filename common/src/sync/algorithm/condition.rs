@@ -16,8 +16,10 @@
 //! them goes on in its place when it looks again.
 //!
 //! Those who were killed are still counted as waiting until somebody looks for them, forgets their
-//! counts, and computes the sum again. Until then a notification can be owed to nobody, and one who
-//! comes later may take it: a wait may then end for nothing, as it may in most libraries.
+//! counts, and computes the sum again. What is owed to them stays owed, and with the next notification
+//! somebody else may take it: a wait may then end for nothing, as it may in most libraries. That a wait
+//! does not end is what must not be; so a notification counts all who wait, and not only those who do
+//! not seem to be notified already.
 //!
 //! Who is notified could do nothing while the notifier holds the lock. So it is not woken: it is moved
 //! from the sleepers of the condition to those of the lock, of which each give-back wakes one.
@@ -121,14 +123,16 @@ impl Condition<'_> {
 
     /// Notifies at most `count` of those who wait. To be called by the lock's holder only.
     pub(crate) fn notify(self, count: u32) {
-        let owed = get(self.owed);
-        let count = count.min(get(self.waiting).saturating_sub(owed));
+        let waiting = get(self.waiting);
+        let count = count.min(waiting);
         if count == 0 {
             return;
         }
         sign(self.notified);
+        // What is owed already may be owed to one who is dead, and then nobody who waits may take it before
+        // this step. So all that wait may from here on, also where no more can be owed.
         set(self.until, get(self.next));
-        self.owed.store(owed + count, Ordering::Release);
+        self.owed.store(get(self.owed).saturating_add(count).min(waiting), Ordering::Release);
         let advanced = self.sleepers.advance();
         // Whoever gives the lock back wakes the next of its sleepers.
         if self.sleepers.move_to(advanced, self.lock.record.word(), count) > 0 {

@@ -28,6 +28,10 @@ pub(crate) const NOTHING: u32 = 0;
 pub(crate) const HOLDER_DIED: u32 = 1;
 pub(crate) const HOLDER_PANICKED: u32 = 2;
 
+/// How often one who waits spins before it only sleeps. Where thousands wait, and each spins whenever
+/// its slice is over, no core is left for the holder.
+const SPINS: u32 = 3;
+
 #[derive(Clone, Copy)]
 pub(crate) struct Lock<'a> {
     pub(crate) record: Record<'a>,
@@ -123,14 +127,14 @@ impl Lock<'_> {
         }
         ask(self.core);
         let word = self.record.word();
-        let is_free = || word.load(Ordering::Relaxed) & HOLDER == 0;
-        // Once: of a thousand that wait, each looks again after every slice.
-        let taken = spin(self.core, || (is_free() && self.take_free(held)).then_some(()));
-        if taken.is_some() {
-            return Ok(());
-        }
+        let mut spins = SPINS;
         loop {
-            if is_free() && self.take_free(held) {
+            let look = || {
+                (word.load(Ordering::Relaxed) & HOLDER == 0 && self.take_free(held)).then_some(())
+            };
+            let taken = if spins > 0 { spin(self.core, look) } else { look() };
+            spins = spins.saturating_sub(1);
+            if taken.is_some() {
                 return Ok(());
             }
             let seen = word.load(Ordering::Relaxed);
@@ -152,10 +156,14 @@ impl Lock<'_> {
         }
     }
 
-    /// Gives it back. To be called by the holder only.
+    /// Gives it back; does nothing where this thread does not hold it, because a fork copies guards.
     #[inline]
     pub(crate) fn give_back(self) {
         let step = self.record.begin();
+        if self.holder() != step.me() {
+            step.end();
+            return;
+        }
         step.delist();
         if self.record.word().swap(0, Ordering::Release) & WAITERS != 0 {
             self.wake_one();

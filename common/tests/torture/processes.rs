@@ -1,61 +1,28 @@
-//! Processes are killed at random instants: children, grandchildren, fork servers, pool workers and
-//! their common parent, while they start, talk and end.
+//! Children, grandchildren, fork servers, pool workers and their common parent are killed, while they
+//! start, talk and end.
 //!
 //! In each round a parent runs a random programme under one seed, and this process picks victims
 //! among its descendants. Whatever happens: nobody waits for ever, every error is one that a caller
 //! can expect, and when the parent is gone nobody is left, because daemons and workers die with their
 //! parent and the others end themselves when they see it.
-//!
-//! `COMMON_TORTURE_ROUNDS` sets the number of rounds, `COMMON_TORTURE_SEED` the first seed.
 
+use crate::dice::Dice;
+use crate::{LIMIT, Plan, family, names_in};
 use common::connection::{RecvError, SendError};
 use common::pool::{MapError, PoolError, TaskError};
 use common::process::{self, StartError};
 use common::{Child, Connection, Exit, Pool, Process, Signal, StartMethod, pipe};
-use libtest_mimic::{Arguments, Failed, Trial};
+use libtest_mimic::Failed;
 use nix::sys::signal::{Signal as Kind, kill};
-use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::Pid;
 use std::collections::BTreeMap;
 use std::fs;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-/// No round takes as long, on whatever machine; one that does hangs.
-const LIMIT: Duration = Duration::from_secs(120);
-
-fn main() {
-    common::init();
-    let trials = vec![Trial::test("whoever_is_killed_nobody_hangs_and_nobody_is_left", torture)];
-    libtest_mimic::run(&Arguments::from_args(), trials).exit();
-}
-
-/// Numbers that look random and are the same for the same seed (splitmix64).
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, bound: u64) -> u64 {
-        self.roll() % bound
-    }
-
-    fn method(&mut self) -> StartMethod {
-        StartMethod::ALL[self.below(3) as usize]
-    }
-}
-
-fn torture() -> Result<(), Failed> {
-    nix::sys::prctl::set_child_subreaper(true)?;
-    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
-    let rounds = number("COMMON_TORTURE_ROUNDS").unwrap_or(12);
-    let first = number("COMMON_TORTURE_SEED").unwrap_or_else(|| std::process::id().into());
+/// See the top of this file.
+pub(crate) fn torture() -> Result<(), Failed> {
+    let Plan { rounds, seed: first } = Plan::from_environment();
     let open_before = names_in("/proc/self/fd").len();
     let mut killed = BTreeMap::<String, u32>::new();
     for seed in first..first + rounds {
@@ -67,16 +34,6 @@ fn torture() -> Result<(), Failed> {
     println!("{rounds} rounds from seed {first} on; killed: {killed:?}");
     assert!(killed.values().sum::<u32>() as u64 >= rounds, "the killer slept: {killed:?}");
     Ok(())
-}
-
-fn names_in(folder: &str) -> Vec<String> {
-    let mut names: Vec<String> = fs::read_dir(folder)
-        .into_iter()
-        .flatten()
-        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
-        .collect();
-    names.sort();
-    names
 }
 
 /// One parent, from its start until nobody of its family is left.
@@ -110,36 +67,7 @@ fn round(seed: u64, killed: &mut BTreeMap<String, u32>) -> Result<(), String> {
         Exit::Code(0) | Exit::Signal(Signal::KILL) if !spare_parent => {}
         exit => return Err(format!("the parent {exit}")),
     }
-    // Its descendants are now children of this process, which collects them.
-    loop {
-        let left = family(std::process::id());
-        for (pid, _) in &left {
-            let _ = waitpid(Pid::from_raw(*pid), Some(WaitPidFlag::WNOHANG));
-        }
-        if left.is_empty() {
-            return Ok(());
-        }
-        if begin.elapsed() > LIMIT {
-            return Err(format!("still there after their parent: {left:?}"));
-        }
-        sleep(Duration::from_millis(1));
-    }
-}
-
-/// The descendants of a process that are there at this moment, with the names of their threads.
-fn family(pid: u32) -> Vec<(i32, String)> {
-    let children = fs::read_dir(format!("/proc/{pid}/task"))
-        .into_iter()
-        .flatten()
-        .filter_map(|entry| fs::read_to_string(entry.ok()?.path().join("children")).ok())
-        .collect::<String>();
-    let mut found = Vec::new();
-    for child in children.split_whitespace().filter_map(|word| word.parse::<i32>().ok()) {
-        let name = fs::read_to_string(format!("/proc/{child}/comm")).unwrap_or_default();
-        found.push((child, name.trim().to_string()));
-        found.extend(family(child.cast_unsigned()));
-    }
-    found
+    crate::nobody_is_left(begin)
 }
 
 /// What the parent does. It leaves with 1 where something happens that a caller cannot expect.
@@ -152,17 +80,17 @@ fn programme(seed: u64) -> Result<(), String> {
     let mut kept = Vec::new();
     for _ in 0..4 + dice.below(12) {
         match dice.below(6) {
-            0 => quick(dice.method(), dice.below(100) as i32)?,
-            1 => talk(dice.method(), dice.below(3 << 18) as usize)?,
+            0 => quick(method(&mut dice), dice.below(100) as i32)?,
+            1 => talk(method(&mut dice), dice.below(3 << 18) as usize)?,
             2 => {
-                let sleeper = Process::new(sleep_on, ()).daemon().start_method(dice.method());
+                let sleeper = Process::new(sleep_on, ()).daemon().start_method(method(&mut dice));
                 kept.extend(tolerate(sleeper.start())?);
             }
             3 => {
-                let brood = (dice.method(), dice.method());
+                let brood = (method(&mut dice), method(&mut dice));
                 kept.extend(tolerate(Process::new(breed, brood.1).start_method(brood.0).start())?);
             }
-            4 => send_an_end(dice.method())?,
+            4 => send_an_end(method(&mut dice))?,
             _ => work_in_a_pool()?,
         }
     }
@@ -185,6 +113,10 @@ fn programme(seed: u64) -> Result<(), String> {
         return Err(format!("{} descriptors were open and now there are {now:?}", open));
     }
     Ok(())
+}
+
+fn method(dice: &mut Dice) -> StartMethod {
+    StartMethod::ALL[dice.below(3) as usize]
 }
 
 /// The child, or nothing where it was killed before it began.
