@@ -43,6 +43,7 @@
 //! | run one function beside the program | [`Process`] |
 //! | call one function for many inputs, on all cores | [`Pool`] |
 //! | let two processes talk | [`pipe()`] |
+//! | let any number of them put and get items | [`Queue`] |
 //! | keep others out while you change something | [`sync::Lock`] |
 //! | wait until another process has done something | [`sync::Condition`], [`sync::Event`] |
 //! | go on together, step by step | [`sync::Barrier`] |

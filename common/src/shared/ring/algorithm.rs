@@ -530,10 +530,6 @@ impl Ring<'_> {
         }
     }
 
-    pub(crate) fn is_shut(self) -> bool {
-        self.shut.load(Ordering::Acquire) != 0
-    }
-
     /// How many items wait at this moment.
     pub(crate) fn len(self) -> u32 {
         // The head first: it never passes a tail that is read later.

@@ -7,7 +7,6 @@
 //! | 128 | | those who sleep until there is an item; whether it is shut; how many may wait; the kind |
 //! | 192 | | those who sleep until there is room |
 //! | 256 | the put lock to take, the get lock to give back | the segments: offset and length in the file |
-//! | 1280 | | free for who has the ring |
 //!
 //! A segment has pages before anyone knows of it, so a full machine is an error of the one who puts. When
 //! it is given back, its pages go, and its place in the file is used again.
@@ -48,10 +47,6 @@ const LIMIT: usize = 136;
 const KIND: usize = 140;
 const PUTTERS: usize = 192;
 const TABLE: usize = 256;
-/// Where the owner's words begin, and how many there are.
-const OWN: usize = TABLE + SEGMENTS * 16;
-pub(crate) const OWN_WORDS: usize = (PAGE - OWN) / 4;
-
 /// A ring's file, and what this process has mapped of it; it travels as a handle.
 pub(crate) struct RingMemory {
     file: Arc<Descriptor>,
@@ -115,11 +110,6 @@ impl RingMemory {
         Ok(ring)
     }
 
-    /// Whether both are the same ring, over one descriptor.
-    pub(crate) fn is(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.file, &other.file)
-    }
-
     fn at(&self, offset: usize) -> NonNull<u8> {
         assert!(offset < PAGE);
         // SAFETY: inside the header, as just checked.
@@ -136,12 +126,6 @@ impl RingMemory {
         assert!(offset.is_multiple_of(8));
         // SAFETY: as in `word`.
         unsafe { self.at(offset).cast().as_ref() }
-    }
-
-    /// The owner's words.
-    pub(crate) fn own(&self) -> &[Word] {
-        // SAFETY: so many words are in the header from there on, aligned; they are only used as atomics.
-        unsafe { slice::from_raw_parts(self.at(OWN).cast().as_ptr(), OWN_WORDS) }
     }
 
     /// Offset and length of a segment.
