@@ -4,6 +4,7 @@ use crate::array::OutOfRange;
 use crate::connection::{RecvError, RecvIntoError, SendError};
 use crate::pool::{MapError, PoolError, TaskError};
 use crate::process::{JoinError, StartError, StartMethodAlreadySet, StillRunning};
+use crate::queue::{GetError, PutError, PutRefusal};
 use crate::shared_memory::{ListError, OutOfBounds, SharedMemoryError};
 use crate::sync::{BrokenBarrier, NotOwner, OverRelease};
 use std::fmt;
@@ -60,6 +61,12 @@ pub enum Error {
     /// A barrier broke.
     #[error(transparent)]
     BrokenBarrier(#[from] BrokenBarrier),
+    /// Nothing was put into a queue.
+    #[error(transparent)]
+    Put(PutRefusal),
+    /// Nothing was got from a queue.
+    #[error(transparent)]
+    Get(#[from] GetError),
     /// A pool could not do its work.
     #[error(transparent)]
     Pool(#[from] PoolError),
@@ -78,6 +85,19 @@ pub enum Error {
     /// The system refused.
     #[error(transparent)]
     Io(#[from] io::Error),
+}
+
+/// The item is dropped.
+impl<T> From<PutError<T>> for Error {
+    fn from(error: PutError<T>) -> Self {
+        Self::Put(error.reason)
+    }
+}
+
+impl From<PutRefusal> for Error {
+    fn from(reason: PutRefusal) -> Self {
+        Self::Put(reason)
+    }
 }
 
 impl<R> From<MapError<R>> for Error {

@@ -12,6 +12,7 @@
 //! | [`mod@array`] | many values, and one lock | `Array` |
 //! | [`atomic_value`] | a number that is changed in single steps | `RawValue` |
 //! | [`shared_memory`] | memory with a name, which Python programs find too | `shared_memory` |
+//! | [`queue`] | items that any number of processes put and get | `Queue` |
 //! | [`pool`] | a fixed number of processes that share out the calls | `Pool` |
 //! | [`log`] | a log with a stopwatch | the course's `Log` |
 //! | [`point`] | what every operation passes first, for whoever wants to watch | |
@@ -42,6 +43,7 @@
 //! | run one function beside the program | [`Process`] |
 //! | call one function for many inputs, on all cores | [`Pool`] |
 //! | let two processes talk | [`pipe()`] |
+//! | let any number of them put and get items | [`Queue`] |
 //! | keep others out while you change something | [`sync::Lock`] |
 //! | wait until another process has done something | [`sync::Condition`], [`sync::Event`] |
 //! | go on together, step by step | [`sync::Barrier`] |
@@ -69,6 +71,8 @@ pub mod value;
 
 pub mod shared_memory;
 
+pub mod queue;
+
 pub mod pool;
 
 pub mod codec;
@@ -88,4 +92,5 @@ pub use error::{Error, Result};
 pub use log::Log;
 pub use pool::Pool;
 pub use process::{Child, Exit, Process, Signal, StartMethod, init, is_child, set_start_method};
+pub use queue::Queue;
 pub use value::{Plain, Value};

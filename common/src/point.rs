@@ -124,7 +124,13 @@ names! {
     Abort "abort",
     Reset "reset",
     Clear "clear",
-    Get "get" ("reads, also several at once"),
+    Put "put" ("waits for room"),
+    TryPut "try_put" ("does not wait"),
+    PutTimeout "put_timeout" ("waits for a limited time"),
+    Get "get" ("reads, also several at once; takes an item, waiting for one"),
+    TryGet "try_get" ("does not wait"),
+    GetTimeout "get_timeout" ("waits for a limited time"),
+    Shutdown "shutdown",
     Set "set" ("writes, also several at once"),
     Update "update" ("reads and writes as one"),
 }
@@ -145,6 +151,7 @@ names! {
     Value "Value",
     Array "Array",
     AtomicValue "AtomicValue",
+    Queue "Queue",
 }
 
 /// Which object it is.

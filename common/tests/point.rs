@@ -2,7 +2,7 @@
 
 use common::point::{self, Point};
 use common::sync::{Barrier, BoundedSemaphore, Condition, Event, Lock, RLock, Semaphore};
-use common::{Array, AtomicValue, Process, StartMethod, Value, pipe};
+use common::{Array, AtomicValue, Process, Queue, StartMethod, Value, pipe};
 use common::{ShareableList, ShareableValue, SharedMemory};
 use libtest_mimic::{Arguments, Failed, Trial};
 use std::cell::RefCell;
@@ -156,6 +156,20 @@ fn operations() {
     passes!("update AtomicValue-1", value.fetch_and(1));
     passes!("update AtomicValue-1", value.fetch_or(1));
     passes!("update AtomicValue-1", value.fetch_xor(1));
+
+    let queue = passes!("create Queue-1", Queue::<u8>::bounded(1).unwrap());
+    passes!("put Queue-1", queue.put(1).unwrap());
+    passes!("try_put Queue-1", queue.try_put(2).is_err());
+    passes!("put_timeout Queue-1", queue.put_timeout(2, zero).is_err());
+    passes!("state Queue-1", queue.len());
+    passes!("state Queue-1", queue.is_empty());
+    passes!("state Queue-1", queue.is_full());
+    passes!("get Queue-1", queue.get().unwrap());
+    passes!("try_get Queue-1", queue.try_get().is_err());
+    passes!("get_timeout Queue-1", queue.get_timeout(zero).is_err());
+    passes!("close Queue-1", queue.close());
+    passes!("shutdown Queue-1", queue.shutdown());
+    passes!("get Queue-1", queue.iter().next());
 
     SEEN.take();
     let (left, right) = pipe::<u8, u8>().unwrap();

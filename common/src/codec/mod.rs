@@ -17,6 +17,7 @@ mod bounded;
 
 use crate::shared::arena::{Arena, Slot};
 use crate::sys::descriptor::Descriptor;
+use bincode::enc::write::{SizeWriter, SliceWriter, Writer};
 use bounded::{Bounded, BoundedSeed};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
@@ -41,6 +42,12 @@ pub struct EncodeError(String);
 #[derive(Debug, thiserror::Error)]
 #[error("the message cannot be decoded: {0}")]
 pub struct DecodeError(String);
+
+impl DecodeError {
+    pub(crate) fn new(text: String) -> Self {
+        Self(text)
+    }
+}
 
 /// An encoded value.
 #[derive(Debug)]
@@ -177,7 +184,7 @@ pub(crate) fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Message, Encode
 /// The handles inside `value`, which is encoded for that and not kept.
 pub(crate) fn handles<T: Serialize + ?Sized>(value: &T) -> Result<Given, EncodeError> {
     let message = UnderWay::begin(List::Leave(Leaving::default()));
-    let nowhere = bincode::enc::write::SizeWriter::default();
+    let nowhere = SizeWriter::default();
     bincode::serde::encode_into_writer(Bounded(value), nowhere, bincode::config::standard())
         .map_err(|error| EncodeError(plain(&error.to_string())))?;
     match message.list() {
@@ -193,6 +200,69 @@ pub(crate) fn encode_data<T: Serialize + ?Sized>(
 ) -> Result<Vec<u8>, EncodeError> {
     let _message = UnderWay::begin(List::Refuse(way));
     encode_with(value)
+}
+
+/// Encodes `value` as [`encode_data`] does, behind what `buffer` holds; false where that would be more than
+/// `most` bytes, and the buffer holds a part.
+pub(crate) fn encode_data_into<T: Serialize + ?Sized>(
+    value: &T,
+    way: &'static str,
+    buffer: &mut Vec<u8>,
+    most: usize,
+) -> Result<bool, EncodeError> {
+    struct Bounds<'a> {
+        buffer: &'a mut Vec<u8>,
+        most: usize,
+        is_over: &'a mut bool,
+    }
+    impl Writer for Bounds<'_> {
+        fn write(&mut self, bytes: &[u8]) -> Result<(), bincode::error::EncodeError> {
+            if bytes.len() > self.most - self.buffer.len().min(self.most) {
+                *self.is_over = true;
+                return Err(bincode::error::EncodeError::UnexpectedEnd);
+            }
+            self.buffer.extend_from_slice(bytes);
+            Ok(())
+        }
+    }
+    let mut is_over = false;
+    let result = encode_data_to(value, way, Bounds { buffer, most, is_over: &mut is_over });
+    if is_over { Ok(false) } else { result.map(|()| true) }
+}
+
+/// How many bytes [`encode_data`] makes of `value`.
+pub(crate) fn data_len<T: Serialize + ?Sized>(
+    value: &T,
+    way: &'static str,
+) -> Result<usize, EncodeError> {
+    let mut counter = SizeWriter::default();
+    encode_data_to(value, way, &mut counter)?;
+    Ok(counter.bytes_written)
+}
+
+/// Encodes `value` as [`encode_data`] does, into bytes of just its length.
+pub(crate) fn encode_data_in_place<T: Serialize + ?Sized>(
+    value: &T,
+    way: &'static str,
+    bytes: &mut [u8],
+) -> Result<(), EncodeError> {
+    let len = bytes.len();
+    let mut writer = SliceWriter::new(bytes);
+    encode_data_to(value, way, &mut writer)?;
+    match writer.bytes_written() {
+        written if written == len => Ok(()),
+        _ => Err(EncodeError("it has another length each time that it is encoded".into())),
+    }
+}
+
+fn encode_data_to<T: Serialize + ?Sized>(
+    value: &T,
+    way: &'static str,
+    writer: impl Writer,
+) -> Result<(), EncodeError> {
+    let _message = UnderWay::begin(List::Refuse(way));
+    bincode::serde::encode_into_writer(Bounded(value), writer, bincode::config::standard())
+        .map_err(|error| EncodeError(plain(&error.to_string())))
 }
 
 /// Decodes all of `bytes`; handles take their descriptors from `descriptors`, the rest is closed.

@@ -174,7 +174,7 @@ const fn offset<T>() -> usize {
 }
 
 /// What stands for a type: the same in each process of one executable, and handles go to no others.
-pub(super) fn tag<T: 'static>() -> u64 {
+pub(crate) fn tag<T: 'static>() -> u64 {
     let mut hasher = DefaultHasher::new();
     TypeId::of::<T>().hash(&mut hasher);
     hasher.finish()
@@ -208,7 +208,7 @@ fn arrived<'de, T: Plain, D: Deserializer<'de>>(
 }
 
 /// A handle is of another type than `T`.
-pub(super) fn wrong_type<T, E: de::Error>() -> E {
+pub(crate) fn wrong_type<T, E: de::Error>() -> E {
     let name = type_name::<T>();
     E::custom(format_args!("it was not made for {name}; receive it as the type it was made with"))
 }

@@ -16,6 +16,7 @@ pub(crate) mod atomic;
 pub(crate) mod guarded;
 pub(crate) mod named;
 pub(crate) mod register;
+pub(crate) mod ring;
 
 use crate::codec;
 use crate::sys::descriptor::Descriptor;

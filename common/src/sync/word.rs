@@ -25,7 +25,7 @@
 
 use crate::sys::{futex, thread};
 use std::hint;
-use std::sync::atomic::AtomicU32;
+use std::sync::atomic::{self, AtomicU32, AtomicU64};
 use std::time::{Duration, Instant};
 
 pub(crate) use crate::sys::identity::{Identity, is_alive, this as this_process};
@@ -35,6 +35,8 @@ pub(crate) use std::sync::atomic::Ordering;
 
 /// A word of shared memory on which processes sleep.
 pub(crate) type Word = AtomicU32;
+/// A word of shared memory that holds more.
+pub(crate) type Wide = AtomicU64;
 
 /// The longest sleep without a look: with [`GAP`], less than 100 ms.
 const SLICE: Duration = Duration::from_millis(75);
@@ -67,6 +69,12 @@ impl Deadline {
         Self(self.0.into_iter().chain(slice).min())
     }
 
+    /// This one, or in a slice from now if that is later.
+    pub(crate) fn at_least_a_slice(self) -> Self {
+        let slice = Instant::now().checked_add(SLICE);
+        Self(self.0.zip(slice).map(|(deadline, slice)| deadline.max(slice)))
+    }
+
     /// Whether it is over.
     pub(crate) fn has_passed(self) -> bool {
         self.0.is_some_and(|deadline| deadline <= Instant::now())
@@ -84,6 +92,17 @@ pub(crate) fn sleep(word: &Word, expected: u32, deadline: Deadline) -> bool {
     }
     futex::wait(word, expected, slice);
     true
+}
+
+/// Between a store, then a swap or the like of anything, and a load: the load comes after the store.
+#[inline]
+pub(crate) fn barrier() {
+    // There the swap is enough for the processor.
+    if cfg!(target_arch = "x86_64") {
+        atomic::compiler_fence(Ordering::SeqCst);
+    } else {
+        atomic::fence(Ordering::SeqCst);
+    }
 }
 
 /// Wakes at most `count` of those who sleep on `word`; how many it has woken.

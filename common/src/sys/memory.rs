@@ -43,15 +43,32 @@ pub(super) fn unlinked(folder: &str) -> io::Result<OwnedFd> {
 
 /// Makes `memory` at least `len` bytes long, with pages behind every byte.
 pub(crate) fn reserve(memory: impl AsFd, len: usize) -> io::Result<()> {
-    let bytes: i64 = len.try_into().map_err(|_| Errno::EFBIG)?;
+    reserve_part(memory, 0, len)
+}
+
+/// Puts pages behind `len` bytes from `offset` on, which makes `memory` so long if it was shorter.
+pub(crate) fn reserve_part(memory: impl AsFd, offset: usize, len: usize) -> io::Result<()> {
+    let end = offset.checked_add(len).ok_or(Errno::EFBIG)?;
+    let [offset, bytes] =
+        [offset, len].map(i64::try_from).map(|bytes| bytes.map_err(|_| Errno::EFBIG));
     let (limit, _) = getrlimit(Resource::RLIMIT_FSIZE)?;
-    if len as u64 > limit {
+    if end as u64 > limit {
         return Err(Errno::EFBIG.into());
     }
     if len >= LARGE && available().is_some_and(|available| len > available) {
         return Err(Errno::ENOMEM.into());
     }
-    retry(|| fallocate(memory.as_fd(), FallocateFlags::empty(), 0, bytes))
+    let (offset, bytes) = (offset?, bytes?);
+    retry(|| fallocate(memory.as_fd(), FallocateFlags::empty(), offset, bytes))
+}
+
+/// Takes the pages away from behind `len` bytes from `offset` on, which have to be reserved again before
+/// anyone touches them.
+pub(crate) fn give_back(memory: impl AsFd, offset: usize, len: usize) -> io::Result<()> {
+    let offset = offset.try_into().map_err(|_| Errno::EFBIG)?;
+    let len = len.try_into().map_err(|_| Errno::EFBIG)?;
+    let hole = FallocateFlags::FALLOC_FL_PUNCH_HOLE | FallocateFlags::FALLOC_FL_KEEP_SIZE;
+    retry(|| fallocate(memory.as_fd(), hole, offset, len))
 }
 
 /// From this size on the machine is asked first whether it has as much: the kernel would take every
@@ -92,10 +109,16 @@ unsafe impl Sync for Mapping {}
 impl Mapping {
     /// Maps the first `len` bytes of `memory`, which must have as many.
     pub(crate) fn new(memory: impl AsFd, len: usize) -> io::Result<Self> {
+        Self::of(memory, 0, len)
+    }
+
+    /// Maps `len` bytes of `memory` from `offset` on, a multiple of the size of a page.
+    pub(crate) fn of(memory: impl AsFd, offset: usize, len: usize) -> io::Result<Self> {
+        let offset = offset.try_into().map_err(|_| Errno::EINVAL)?;
         let len = NonZeroUsize::new(len).ok_or(Errno::EINVAL)?;
         let prot = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
         // SAFETY: the kernel chooses a free range, so nothing that exists is mapped over.
-        let start = unsafe { mmap(None, len, prot, MapFlags::MAP_SHARED, memory, 0) }?;
+        let start = unsafe { mmap(None, len, prot, MapFlags::MAP_SHARED, memory, offset) }?;
         Ok(Self { start: start.cast(), len })
     }
 
@@ -116,6 +139,12 @@ impl Drop for Mapping {
         let result = unsafe { munmap(self.start.cast(), self.len.get()) };
         debug_assert!(result.is_ok(), "a range that mmap gave can be unmapped");
     }
+}
+
+/// How many blocks of 512 bytes it has.
+#[cfg(test)]
+pub(crate) fn pages(memory: impl AsFd) -> io::Result<usize> {
+    Ok(fstat(memory.as_fd())?.st_blocks as usize)
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 //! | file | who is killed |
 //! | --- | --- |
 //! | `processes.rs` | children, fork servers, pool workers and their parent, while they start, talk and end |
-//! | `lock.rs`, `semaphore.rs`, `condition.rs`, `event.rs`, `barrier.rs` | members of a herd that plays with one primitive |
+//! | `lock.rs`, `semaphore.rs`, `condition.rs`, `event.rs`, `barrier.rs`, `queue.rs` | members of a herd that plays with one primitive |
 //! | `crowd.rs` | half of the processes in which thousands of threads wait |
 //! | `gone.rs` | everybody but one, who made the primitives or who did not |
 //! | `signals.rs` | nobody: who waits is interrupted and stopped |
@@ -22,6 +22,7 @@ mod gone;
 mod herd;
 mod lock;
 mod processes;
+mod queue;
 mod semaphore;
 mod signals;
 
@@ -55,6 +56,8 @@ fn main() {
         trial("an_event_lets_all_go_on", || torture::<event::Relay>(2)),
         trial("a_barrier_breaks_and_keeps_step", || torture::<barrier::Steps>(8)),
         trial("a_barrier_that_anybody_resets_goes_on", || torture::<barrier::Throng>(2)),
+        trial("a_queue_gives_each_item_once", || torture::<queue::Items<0>>(2)),
+        trial("a_bounded_queue_does_as_well", || torture::<queue::Items<7>>(2)),
         trial("half_of_a_crowd_is_killed_and_the_rest_goes_on", crowd::torture),
         trial("a_handle_outlives_its_peers", gone::torture),
         trial("a_signal_neither_ends_nor_stretches_a_wait", signals::torture),

@@ -53,6 +53,15 @@ impl EventCount<'_> {
         Advanced(self.word.fetch_add(STEP, Ordering::AcqRel).wrapping_add(STEP))
     }
 
+    /// Advances and wakes one, if any may sleep. To be called after a change and a
+    /// [`barrier`](super::super::word::barrier); who announces itself has another before it looks.
+    #[inline]
+    pub(crate) fn ring_one(self) {
+        if self.word.load(Ordering::Relaxed) & SLEEPERS != 0 {
+            self.wake(self.advance(), 1);
+        }
+    }
+
     /// Wakes at most `count` of those who slept at the advance.
     #[inline]
     pub(crate) fn wake(self, advanced: Advanced, count: u32) {

@@ -1,5 +1,6 @@
 //! The peer `common`: the library of this course.
 
+mod queue;
 mod shared_memory;
 mod sync;
 mod values;
@@ -16,6 +17,7 @@ fn main() {
     sync::bench(&run);
     values::bench(&run);
     shared_memory::bench(&run);
+    queue::bench(&run);
     pools(&run);
 }
 
