@@ -100,13 +100,13 @@ impl Game for Steps {
         let barrier = herd.game.0.clone();
         while !herd.is_done() {
             let epoch = herd.board.get(EPOCH);
-            let is_party =
-                |board: &_, place: usize| Board::get(board, of(place, PARTY)) == epoch + 1;
+            let is_party = |board: &Board, place| board.get(of(place, PARTY)) == epoch + 1;
             // Mostly a victim is one that has waited before, else perhaps.
             let is_sure = !herd.dice.once_in(4);
             let all = herd.survivors();
             if is_sure {
-                herd.watch("the first step", |board| all.iter().all(|&one| is_party(board, one)))?;
+                let stepped = |board: &Board| all.iter().all(|&one| is_party(board, one));
+                herd.watch("the first step", &all, stepped)?;
             }
             let victims = herd.some_of(&all, Self::MEMBERS - 1);
             herd.dice.pause();
@@ -116,7 +116,7 @@ impl Game for Steps {
                 barrier.abort();
             }
             let survivors = herd.survivors();
-            herd.watch("the word that a party is gone", |board| {
+            herd.watch("the word that a party is gone", &survivors, |board| {
                 survivors.iter().all(|&place| board.get(of(place, TOLD)) == epoch + 1)
             })?;
             Self::differ(herd)?;

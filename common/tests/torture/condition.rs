@@ -1,7 +1,7 @@
 //! Conditions: a buffer whose producers and consumers wait for one another, and calls that go to one who
 //! waits.
 
-use crate::herd::{FREE, Game, Herd, OWN, Seat, of};
+use crate::herd::{Board, FREE, Game, Herd, OWN, Seat, of};
 use common::sync::{Condition, Lock, LockGuard};
 use serde::{Deserialize, Serialize};
 use std::io;
@@ -255,7 +255,8 @@ impl Calls {
         }
         let expected = passed + most.min(called.into());
         let mut looks = 0;
-        herd.watch("the end of a wait that was notified", |board| {
+        let survivors = herd.survivors();
+        herd.watch("the end of a wait that was notified", &survivors, |board| {
             looks += 1;
             if looks == 90 {
                 // Perhaps a death has not been told yet.
@@ -279,7 +280,8 @@ impl Calls {
             let expected = herd.board.get(PASSED) + 2;
             condition.notify(&guard, 2);
             drop(guard);
-            herd.watch("the end of a wait", |board| board.get(PASSED) >= expected)?;
+            let come = |board: &Board| board.get(PASSED) >= expected;
+            herd.watch("the end of a wait", &waiting, come)?;
             // With the lock, those who have passed wait again, or have not come yet.
             drop(Self::enter(herd, seat, &condition, waiting.len())?);
             match herd.board.get(PASSED) {

@@ -78,7 +78,7 @@ impl Game for Relay {
             if survivors.iter().all(|&place| place >= CALLERS) {
                 game.call(round);
             }
-            herd.watch("the end of a wait for an event that is set", |board| {
+            herd.watch("the end of a wait for an event that is set", &survivors, |board| {
                 survivors.iter().all(|&place| board.get(of(place, PASSED)) == round)
             })?;
             for &victim in &victims {

@@ -6,10 +6,10 @@
 //!
 //! # When is a wake-up late?
 //!
-//! When all who are left sleep for more than 100 ms although there is something to do. A busy machine
+//! When all who could go on sleep for more than 100 ms although there is something to do. A busy machine
 //! must not be taken for that, so two clocks have to agree. One counts the keeper's naps of a
 //! millisecond, each as one however long the machine makes it. The other is the clock on the wall,
-//! less the time in which the keeper or a survivor ran or waited for a core, as the kernel counts it. On
+//! less the time in which the keeper or one of them ran or waited for a core, as the kernel counts it. On
 //! an idle machine both are the time since the last victim's death.
 //!
 //! What has not come after [`HANG`] does not come.
@@ -63,7 +63,7 @@ const OVER: usize = 0;
 /// The first word of the others; those before are the herd's own.
 pub(crate) const FREE: usize = 8;
 /// A member's first word: how often it has had its turn.
-const BEATS: usize = 0;
+pub(crate) const BEATS: usize = 0;
 /// The first of a member's words that are its game's.
 pub(crate) const OWN: usize = 1;
 
@@ -231,18 +231,19 @@ impl<G: Game> Herd<G> {
         self.kill(&victims)
     }
 
-    /// Waits until `is_there`; an error where it comes late, or never.
+    /// Waits until `is_there`, by whatever these members do; an error where it comes late, or never.
     pub(crate) fn watch(
         &mut self,
         what: &str,
+        by: &[usize],
         mut is_there: impl FnMut(&Board) -> bool,
     ) -> Result<(), String> {
         if is_there(&self.board) {
             return Ok(());
         }
-        let (begin, busy_before) = (Instant::now(), self.busy());
+        let (begin, busy_before) = (Instant::now(), self.busy(by));
         let idle = |herd: &Self| {
-            let busy = herd.busy().saturating_sub(busy_before);
+            let busy = herd.busy(by).saturating_sub(busy_before);
             begin.elapsed().saturating_sub(busy).as_millis()
         };
         self.report.waits += 1;
@@ -275,13 +276,14 @@ impl<G: Game> Herd<G> {
     pub(crate) fn watch_turns(&mut self, places: &[usize]) -> Result<(), String> {
         let turns = |board: &Board| places.iter().map(|&place| board.get(of(place, BEATS))).sum();
         let before: u64 = turns(&self.board);
-        self.watch("the turn of a survivor", |board| turns(board) > before)
+        self.watch("the turn of a survivor", places, |board| turns(board) > before)
     }
 
-    /// How long the keeper and the members have run or waited for a core. Where the kernel does not tell,
-    /// they have not.
-    fn busy(&self) -> Duration {
-        let pids = self.members.iter().flatten().map(Child::pid).chain([std::process::id()]);
+    /// How long the keeper and these members have run or waited for a core. Where the kernel does not
+    /// tell, they have not.
+    fn busy(&self, places: &[usize]) -> Duration {
+        let members = places.iter().filter_map(|&place| self.members[place].as_ref());
+        let pids = members.map(Child::pid).chain([std::process::id()]);
         let times = pids.filter_map(|pid| {
             let text = fs::read_to_string(format!("/proc/{pid}/schedstat")).ok()?;
             let mut numbers = text.split_whitespace().map(|word| word.parse::<u64>().ok());
