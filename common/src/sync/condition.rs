@@ -266,7 +266,9 @@ mod tests {
     use super::*;
     use crate::Process;
     use crate::connection::{Connection, pipe};
+    use crate::sync::word::is_due;
     use std::sync::atomic::AtomicU32;
+    use std::time::Instant;
 
     #[test]
     fn a_notification_lets_one_go_on_and_all_of_them_all() {
@@ -404,6 +406,39 @@ mod tests {
             drop(guard);
             assert_eq!((told, waiter.join().unwrap()), (true, false));
         });
+    }
+
+    #[test]
+    fn a_waiter_that_was_woken_for_the_lock_and_does_not_want_it_wakes_the_next() {
+        let mut is_quick = false;
+        // Mostly the first time; where nobody is woken, never, because all sleep for a slice.
+        for _ in 0..20 {
+            let condition = Condition::new().unwrap();
+            std::thread::scope(|scope| {
+                let waiter = scope.spawn(|| condition.wait(&mut condition.acquire()));
+                while condition.slot.word(SLEEPERS).load(Ordering::Relaxed) == 0 {
+                    std::thread::yield_now();
+                }
+                std::thread::sleep(Duration::from_millis(5));
+                let guard = condition.acquire();
+                condition.notify(&guard, 1);
+                let other = scope.spawn(|| drop(condition.acquire()));
+                std::thread::sleep(Duration::from_millis(5));
+                // As if another waiter had been faster, and somebody had just looked for the dead.
+                condition.slot.word(OWED).store(0, Ordering::Relaxed);
+                is_due(condition.slot.word(LOOKED));
+                let start = Instant::now();
+                drop(guard);
+                other.join().unwrap();
+                is_quick |= start.elapsed() < Duration::from_millis(40);
+                condition.notify(&condition.acquire(), 1);
+                waiter.join().unwrap();
+            });
+            if is_quick {
+                return;
+            }
+        }
+        panic!("the lock was free, and who waited for it slept on");
     }
 
     #[test]

@@ -113,12 +113,21 @@ impl Condition<'_> {
             if is_due(self.looked) {
                 return Slept::UntilDue;
             }
+            // Perhaps it was moved to those who sleep on the lock, and another has taken what was owed. Then
+            // the wake-up was one for the lock, of which the next has to know.
+            if self.was_notified(number) {
+                self.lock.pass_on();
+            }
         }
     }
 
     fn is_owed(self, number: u32) -> bool {
-        let until = self.until.load(Ordering::Relaxed);
-        self.owed.load(Ordering::Acquire) > 0 && number.wrapping_sub(until).cast_signed() < 0
+        self.was_notified(number) && self.owed.load(Ordering::Acquire) > 0
+    }
+
+    /// Whether there was a notification since one with this number came to wait.
+    fn was_notified(self, number: u32) -> bool {
+        number.wrapping_sub(self.until.load(Ordering::Relaxed)).cast_signed() < 0
     }
 
     /// Notifies at most `count` of those who wait. To be called by the lock's holder only.

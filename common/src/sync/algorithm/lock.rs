@@ -176,6 +176,21 @@ impl Lock<'_> {
         wake(self.record.word(), 1);
     }
 
+    /// Hands a wake-up on that has come to this thread, which does not want the lock.
+    pub(crate) fn pass_on(self) {
+        let word = self.record.word();
+        let mut seen = word.load(Ordering::Relaxed);
+        while seen & HOLDER != 0 {
+            // Who holds it wakes the next.
+            let marked = seen | WAITERS;
+            match word.compare_exchange_weak(seen, marked, Ordering::Relaxed, Ordering::Relaxed) {
+                Ok(_) => return,
+                Err(other) => seen = other,
+            }
+        }
+        self.wake_one();
+    }
+
     /// Whether this thread holds it.
     #[inline]
     pub(crate) fn is_mine(self) -> bool {
