@@ -2,7 +2,8 @@
 
 use crate::array::OutOfRange;
 use crate::connection::{RecvError, RecvIntoError, SendError};
-use crate::pool::{MapError, PoolError, TaskError};
+use crate::executor::ResultTimeoutError;
+use crate::pool::{CallError, GetTimeoutError, MapError, PoolError, TaskError};
 use crate::process::{JoinError, StartError, StartMethodAlreadySet, StillRunning};
 use crate::queue::{GetError, PutError, PutRefusal};
 use crate::shared_memory::{ListError, OutOfBounds, SharedMemoryError};
@@ -70,6 +71,9 @@ pub enum Error {
     /// A pool could not do its work.
     #[error(transparent)]
     Pool(#[from] PoolError),
+    /// A call that a pool or executor had made has failed.
+    #[error(transparent)]
+    Task(#[from] TaskError),
     /// Calls of a `map` have failed; this is the first of them.
     #[error("{failed} of {total} tasks failed; task {index}: {first}")]
     Tasks {
@@ -97,6 +101,35 @@ impl<T> From<PutError<T>> for Error {
 impl From<PutRefusal> for Error {
     fn from(reason: PutRefusal) -> Self {
         Self::Put(reason)
+    }
+}
+
+impl From<CallError> for Error {
+    fn from(error: CallError) -> Self {
+        match error {
+            CallError::Task(error) => Self::Task(error),
+            CallError::Pool(error) => Self::Pool(error),
+        }
+    }
+}
+
+/// The result that was waited for is dropped.
+impl<T, E: Into<Error>> From<GetTimeoutError<T, E>> for Error {
+    fn from(error: GetTimeoutError<T, E>) -> Self {
+        match error {
+            GetTimeoutError::TimedOut(_) => Self::Task(TaskError::TimedOut),
+            GetTimeoutError::Failed(error) => error.into(),
+        }
+    }
+}
+
+/// The future that was waited for is dropped.
+impl<R> From<ResultTimeoutError<R>> for Error {
+    fn from(error: ResultTimeoutError<R>) -> Self {
+        match error {
+            ResultTimeoutError::TimedOut(_) => Self::Task(TaskError::TimedOut),
+            ResultTimeoutError::Failed(error) => Self::Task(error),
+        }
     }
 }
 

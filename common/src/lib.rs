@@ -14,6 +14,7 @@
 //! | [`shared_memory`] | memory with a name, which Python programs find too | `shared_memory` |
 //! | [`queue`] | items that any number of processes put and get | `Queue` |
 //! | [`pool`] | a fixed number of processes that share out the calls | `Pool` |
+//! | [`executor`] | the same, each call a future that can be cancelled | `ProcessPoolExecutor` |
 //! | [`log`] | a log with a stopwatch | the course's `Log` |
 //! | [`point`] | what every operation passes first, for whoever wants to watch | |
 //! | [`codec`] | what a message looks like, and its limits | `pickle` |
@@ -42,6 +43,7 @@
 //! | --- | --- |
 //! | run one function beside the program | [`Process`] |
 //! | call one function for many inputs, on all cores | [`Pool`] |
+//! | the same, and ask for each value later | [`ProcessPoolExecutor`] |
 //! | let two processes talk | [`pipe()`] |
 //! | let any number of them put and get items | [`Queue`] |
 //! | keep others out while you change something | [`sync::Lock`] |
@@ -75,6 +77,8 @@ pub mod queue;
 
 pub mod pool;
 
+pub mod executor;
+
 pub mod codec;
 pub mod error;
 pub mod log;
@@ -89,6 +93,7 @@ pub use array::Array;
 pub use atomic_value::AtomicValue;
 pub use connection::{Connection, Receiver, Sender, one_way_pipe, pipe};
 pub use error::{Error, Result};
+pub use executor::ProcessPoolExecutor;
 pub use log::Log;
 pub use pool::Pool;
 pub use process::{Child, Exit, Process, Signal, StartMethod, init, is_child, set_start_method};

@@ -1,129 +1,45 @@
 #![doc = include_str!("README.md")]
 
-mod board;
+mod attendant;
+mod builder;
+mod crew;
+mod desk;
+mod dispatch;
+mod error;
+mod imap;
+mod job;
+mod line;
+mod message;
+mod promise;
+mod ticket;
 mod worker;
 
-use crate::codec::{self, EncodeError};
-use crate::connection::{Connection, pipe};
-use crate::point::quietly;
-use crate::process::{self, Child, Exit, JoinError, Process, StartError, Starting};
-use crate::shared::Region;
-use crate::sys::entry;
-use crate::sys::socket::{self, Interest};
-use board::{Board, Found};
+pub use builder::PoolBuilder;
+pub use error::{CallError, MapError, PoolError, TaskError};
+pub use imap::{Imap, NotYet};
+pub use promise::{AsyncResult, GetTimeoutError};
+
+use crate::process::Finalizer;
+use crate::sync::word::Deadline;
+use attendant::Attendant;
+use crew::{Crew, GRACE};
+use dispatch::{Dispatch, Job, Phase};
+use job::{Feeder, Many, One};
+use promise::Promise;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use std::collections::HashMap;
 use std::fmt;
-use std::io;
-use std::os::fd::AsFd;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
-use worker::{Answer, Job, Request};
+use worker::Target;
 
-/// How long a worker that is terminated may take before it is killed.
-const GRACE: Duration = Duration::from_secs(1);
-/// A handle in an input has no way to a worker; the text says what has.
-/// How many workers are being started at once, at most.
-const AT_ONCE: usize = 64;
-const NO_HANDLES: &str = "a handle cannot go to a pool's worker inside a task; start a Process with \
-                          it in the argument instead";
+/// When the program ends, pools end before what was registered without a priority.
+const EXIT_PRIORITY: i32 = 15;
+/// So many bytes of arguments may wait at a time, unless there are no more of them than workers.
+const WAITING: usize = 64 << 20;
 
-/// Why a pool could not do its work.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum PoolError {
-    /// A pool of no workers was asked for.
-    #[error("a pool needs at least one worker")]
-    NoWorkers,
-    /// A worker could not be started.
-    #[error(transparent)]
-    Start(#[from] StartError),
-    /// A worker could not be waited for.
-    #[error(transparent)]
-    Join(#[from] JoinError),
-    /// An input has no encoding.
-    #[error("input {index}: {source}")]
-    Input {
-        /// Which one, from 0.
-        index: usize,
-        /// Why not.
-        source: EncodeError,
-    },
-    /// The function is not code of this executable.
-    #[error("the function lies in a dynamic library; name a function of this program")]
-    ForeignTarget,
-    /// Worker after worker ended before it could take a task.
-    #[error(
-        "{count} workers in a row ended before they took a task, the last {exit}; does the \
-             program's main begin with common::init()?"
-    )]
-    WorkersEnd {
-        /// How many.
-        count: usize,
-        /// How the last one ended.
-        exit: Exit,
-    },
-    /// The system refused.
-    #[error("the pool could not go on: {0}")]
-    Io(#[from] io::Error),
-}
-
-/// Why one task of a pool has no result.
-#[derive(Clone, Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum TaskError {
-    /// The function panicked. The worker goes on.
-    #[error("the task panicked at {place}: {message}")]
-    Panicked {
-        /// What the panic said.
-        message: String,
-        /// `file:line:column`.
-        place: String,
-    },
-    /// The worker died while it had the task.
-    #[error(
-        "worker {worker:?} (pid {pid}) {exit}; its task is lost, and the pool has started \
-             another worker"
-    )]
-    Lost {
-        /// The worker's name.
-        worker: String,
-        /// The worker's process id.
-        pid: u32,
-        /// How it ended.
-        exit: Exit,
-    },
-    /// The result has no encoding, or there was no memory for it.
-    #[error("the result could not be handed over: {0}")]
-    Result(String),
-}
-
-/// Why a `map` has not given all its results.
-#[derive(thiserror::Error)]
-#[non_exhaustive]
-pub enum MapError<R> {
-    /// Some tasks failed; the results that there are stand in their places.
-    #[error("{} of {} tasks failed; the first: {}", failed(.0).count(), .0.len(), first(.0))]
-    Tasks(Vec<Result<R, TaskError>>),
-    /// The pool could not do its work.
-    #[error(transparent)]
-    Pool(#[from] PoolError),
-}
-
-fn failed<R>(results: &[Result<R, TaskError>]) -> impl Iterator<Item = &TaskError> {
-    results.iter().filter_map(|result| result.as_ref().err())
-}
-
-fn first<R>(results: &[Result<R, TaskError>]) -> String {
-    failed(results).next().map(ToString::to_string).unwrap_or_default()
-}
-
-impl<R> fmt::Debug for MapError<R> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
+/// The result of [`Pool::map_async`].
+pub type MapResult<R> = AsyncResult<Vec<R>, MapError<R>>;
 
 /// A fixed number of worker processes that share out the calls of a function (in Python: `Pool`).
 ///
@@ -137,43 +53,26 @@ impl<R> fmt::Debug for MapError<R> {
 /// # common::init();
 /// let pool = Pool::new(2)?;
 /// assert_eq!(pool.map(square, 1..=4)?, [1, 4, 9, 16]);
+///
+/// let later = pool.apply_async(square, 12)?;
+/// assert_eq!(later.get()?, 144);
 /// # common::Result::Ok(())
 /// ```
 ///
-/// Dropping a pool ends its workers. They also end when this process does, however it ends.
-#[derive(Debug)]
+/// Threads may share it, and any number of calls be under way. Dropping a pool ends its workers, and so does
+/// the end of the program; they also end when this process does, however it ends.
 pub struct Pool {
-    crew: Mutex<Crew>,
+    office: Arc<Office>,
+    /// Ends the pool when it is dropped, and at the end of the program. A fork has none.
+    end: Finalizer,
 }
 
-/// The workers, and the memory in which they find their tasks.
-#[derive(Debug)]
-struct Crew {
-    /// How many workers there shall be.
-    size: usize,
-    workers: Vec<Worker>,
-    /// How many have ever been started: the number of a worker is never used again.
-    started: u32,
-    /// The memory of the last job, for the next one that fits.
-    board: Option<Region>,
-    boards: u64,
-    /// How many jobs there have been: each has a number of its own.
-    jobs: u64,
+/// What a pool consists of.
+struct Office {
+    dispatch: Arc<Dispatch>,
+    crew: Crew,
+    attendant: Arc<Attendant>,
 }
-
-#[derive(Debug)]
-struct Worker {
-    number: u32,
-    child: Child,
-    connection: Connection<Request, Answer>,
-    results: Region,
-    /// The board that it has mapped.
-    board: u64,
-    busy: bool,
-}
-
-/// A worker that has not said yet that it has begun.
-type Newcomer = (u32, Starting, Connection<Request, Answer>, Region);
 
 impl Pool {
     /// Starts `workers` processes.
@@ -182,318 +81,578 @@ impl Pool {
     ///
     /// Where `workers` is 0 or one could not be started; those that were are ended again.
     pub fn new(workers: usize) -> Result<Self, PoolError> {
-        if workers == 0 {
-            return Err(PoolError::NoWorkers);
-        }
-        let mut crew = Crew {
-            size: workers,
-            workers: Vec::new(),
-            started: 0,
-            board: None,
-            boards: 0,
-            jobs: 0,
-        };
-        crew.fill()?;
-        Ok(Self { crew: Mutex::new(crew) })
+        Self::builder().workers(workers).build()
     }
 
-    /// Calls `function` for each input, in the workers, and gives the results in the order of the
-    /// inputs. All inputs are read before the first call. One `map` runs at a time.
+    /// A pool that is made in another way: see [`PoolBuilder`].
+    pub fn builder() -> PoolBuilder {
+        PoolBuilder::default()
+    }
+
+    /// A pool of these workers; `finishes` is what is done when it is dropped.
+    fn over(dispatch: Arc<Dispatch>, crew: Crew, finishes: bool) -> Self {
+        let office = Arc::new(Office { dispatch, crew, attendant: Arc::default() });
+        let ended = Arc::clone(&office);
+        let end = move || {
+            if finishes {
+                ended.close();
+                ended.finish();
+            }
+            ended.end(GRACE);
+        };
+        Self { office, end: Finalizer::at_exit(EXIT_PRIORITY, end) }
+    }
+
+    /// Calls `function` with `argument` in a worker, and waits for the value (in Python: `apply`).
+    ///
+    /// # Errors
+    ///
+    /// [`CallError::Task`] where the call panicked or its worker died, [`CallError::Pool`] where it was not
+    /// made.
+    pub fn apply<A, R>(&self, function: fn(A) -> R, argument: A) -> Result<R, CallError>
+    where
+        A: Serialize + DeserializeOwned + 'static,
+        R: Serialize + DeserializeOwned + Send + 'static,
+    {
+        Ok(self.apply_async(function, argument)?.get()?)
+    }
+
+    /// Has `function` called with `argument` in a worker, and does not wait (in Python: `apply_async`).
+    ///
+    /// ```
+    /// # common::init();
+    /// let pool = common::Pool::new(1)?;
+    /// let length = pool
+    ///     .apply_async(|text: String| text.len(), "hello".to_string())?
+    ///     .callback(|length| println!("it has {length} bytes"));
+    /// assert_eq!(length.get()?, 5);
+    /// # common::Result::Ok(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Where the pool takes no calls any more, or `argument` has no encoding; what comes of the call tells
+    /// the result.
+    pub fn apply_async<A, R>(
+        &self,
+        function: fn(A) -> R,
+        argument: A,
+    ) -> Result<AsyncResult<R>, PoolError>
+    where
+        A: Serialize + DeserializeOwned + 'static,
+        R: Serialize + DeserializeOwned + Send + 'static,
+    {
+        let promise = Promise::new(self.dispatch());
+        let mut feeder = self.feeder(function, Arc::new(One(Arc::clone(&promise))), false)?;
+        feeder.add(&argument, 1)?;
+        Ok(AsyncResult::new(promise, &self.office.attendant))
+    }
+
+    /// As [`apply_async`](Pool::apply_async), of a call that can be cancelled; also its number.
+    pub(crate) fn submit<A, R>(
+        &self,
+        function: fn(A) -> R,
+        argument: A,
+    ) -> Result<(AsyncResult<R>, u64), PoolError>
+    where
+        A: Serialize + DeserializeOwned + 'static,
+        R: Serialize + DeserializeOwned + Send + 'static,
+    {
+        let promise = Promise::new(self.dispatch());
+        let mut feeder = self.feeder(function, Arc::new(One(Arc::clone(&promise))), true)?;
+        feeder.add(&argument, 1)?;
+        let chunk = feeder.chunks()[0];
+        Ok((AsyncResult::new(promise, &self.office.attendant), chunk))
+    }
+
+    /// Calls `function` for each input, in the workers, and gives the results in the order of the inputs (in
+    /// Python: `map`).
+    ///
+    /// The inputs go to the workers in chunks: large ones at first, and single inputs at the end, so that no
+    /// worker waits long for another. What a slow worker has not begun is given to the others. To choose
+    /// the size yourself, see [`chunk_size`](Pool::chunk_size). The inputs are read while the first of them
+    /// are worked on; at most 64 MiB of them wait.
     ///
     /// # Errors
     ///
     /// [`MapError::Tasks`] where a call panicked or its worker died; every other call is made, and
-    /// its result stands in the error. [`MapError::Pool`] where the pool could not go on.
+    /// its result stands in the error. [`MapError::Pool`] where the pool could not go on, or an input has no
+    /// encoding; calls for earlier inputs may have been made.
     pub fn map<A, R, I>(&self, function: fn(A) -> R, inputs: I) -> Result<Vec<R>, MapError<R>>
     where
-        A: Serialize + DeserializeOwned,
-        R: Serialize + DeserializeOwned,
+        A: Serialize + DeserializeOwned + 'static,
+        R: Serialize + DeserializeOwned + Send + 'static,
         I: IntoIterator<Item = A>,
     {
-        let mut encoded = Vec::new();
-        for (index, input) in inputs.into_iter().enumerate() {
-            encoded.push(
-                codec::encode_data(&input, NO_HANDLES)
-                    .map_err(|source| PoolError::Input { index, source })?,
-            );
-        }
-        if encoded.is_empty() {
-            return Ok(Vec::new());
-        }
-        let trampoline: fn(entry::Distance, &mut worker::Desk) = worker::work::<A, R>;
-        let trampoline = entry::of_trampoline(trampoline).ok_or(PoolError::ForeignTarget)?;
-        let target = entry::of_target(function).ok_or(PoolError::ForeignTarget)?;
-        let mut crew = self.crew.lock().unwrap_or_else(PoisonError::into_inner);
-        let results = crew.run::<R>(&encoded, trampoline, target)?;
-        if results.iter().any(Result::is_err) {
-            return Err(MapError::Tasks(results));
-        }
-        Ok(results.into_iter().flatten().collect())
+        self.guided().map(function, inputs)
     }
 
-    /// The process ids of the workers (in Python: `_pool`).
+    /// As [`map`](Pool::map), and does not wait (in Python: `map_async`). All inputs are read at once.
     ///
-    /// Waits while a `map` is running.
+    /// # Errors
+    ///
+    /// Where the pool takes no calls any more, or an input has no encoding.
+    pub fn map_async<A, R, I>(
+        &self,
+        function: fn(A) -> R,
+        inputs: I,
+    ) -> Result<MapResult<R>, PoolError>
+    where
+        A: Serialize + DeserializeOwned + 'static,
+        R: Serialize + DeserializeOwned + Send + 'static,
+        I: IntoIterator<Item = A>,
+    {
+        self.guided().map_async(function, inputs)
+    }
+
+    /// As [`map`](Pool::map), for a function of two arguments (in Python: `starmap`). For more of them,
+    /// `map` a function of a tuple.
+    ///
+    /// ```
+    /// fn power(base: u64, exponent: u32) -> u64 {
+    ///     base.pow(exponent)
+    /// }
+    ///
+    /// # common::init();
+    /// let pool = common::Pool::new(2)?;
+    /// assert_eq!(pool.starmap(power, [(2, 10), (3, 2)])?, [1024, 9]);
+    /// # common::Result::Ok(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As for [`map`](Pool::map).
+    pub fn starmap<A, B, R, I>(
+        &self,
+        function: fn(A, B) -> R,
+        inputs: I,
+    ) -> Result<Vec<R>, MapError<R>>
+    where
+        A: Serialize + DeserializeOwned + 'static,
+        B: Serialize + DeserializeOwned + 'static,
+        R: Serialize + DeserializeOwned + Send + 'static,
+        I: IntoIterator<Item = (A, B)>,
+    {
+        self.guided().starmap(function, inputs)
+    }
+
+    /// As [`starmap`](Pool::starmap), and does not wait (in Python: `starmap_async`).
+    ///
+    /// # Errors
+    ///
+    /// As for [`map_async`](Pool::map_async).
+    pub fn starmap_async<A, B, R, I>(
+        &self,
+        function: fn(A, B) -> R,
+        inputs: I,
+    ) -> Result<MapResult<R>, PoolError>
+    where
+        A: Serialize + DeserializeOwned + 'static,
+        B: Serialize + DeserializeOwned + 'static,
+        R: Serialize + DeserializeOwned + Send + 'static,
+        I: IntoIterator<Item = (A, B)>,
+    {
+        self.guided().starmap_async(function, inputs)
+    }
+
+    /// Calls `function` for each input, and gives each result as soon as it and those before it are there
+    /// (in Python: `imap`).
+    ///
+    /// Inputs are read as results are taken: never more than eight a worker are ahead, so an iterator
+    /// without an end is no trouble. A call that fails is an `Err` in its place, and the next one comes after
+    /// it.
+    ///
+    /// ```
+    /// # common::init();
+    /// let pool = common::Pool::new(2)?;
+    /// let squares = pool.imap(|x: u64| x * x, 1..)?;
+    /// let first: Result<Vec<u64>, _> = squares.take(3).collect();
+    /// assert_eq!(first?, [1, 4, 9]);
+    /// # common::Result::Ok(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Where the pool takes no calls any more.
+    pub fn imap<A, R, I>(
+        &self,
+        function: fn(A) -> R,
+        inputs: I,
+    ) -> Result<Imap<'_, I::IntoIter, R>, PoolError>
+    where
+        A: Serialize + DeserializeOwned + 'static,
+        R: Serialize + DeserializeOwned + Send + 'static,
+        I: IntoIterator<Item = A>,
+    {
+        self.chunks(1).imap(function, inputs)
+    }
+
+    /// As [`imap`](Pool::imap), and gives each result as soon as it is there, in any order (in Python:
+    /// `imap_unordered`).
+    ///
+    /// # Errors
+    ///
+    /// As for [`imap`](Pool::imap).
+    pub fn imap_unordered<A, R, I>(
+        &self,
+        function: fn(A) -> R,
+        inputs: I,
+    ) -> Result<Imap<'_, I::IntoIter, R>, PoolError>
+    where
+        A: Serialize + DeserializeOwned + 'static,
+        R: Serialize + DeserializeOwned + Send + 'static,
+        I: IntoIterator<Item = A>,
+    {
+        self.chunks(1).imap_unordered(function, inputs)
+    }
+
+    /// The same pool, with chunks of `size` inputs (in Python: `chunksize`). A chunk is shorter where it
+    /// would have more than 64 KiB.
+    ///
+    /// ```
+    /// # common::init();
+    /// let pool = common::Pool::new(2)?;
+    /// assert_eq!(pool.chunk_size(2)?.map(|x: u64| x + 1, 0..5)?, [1, 2, 3, 4, 5]);
+    /// # common::Result::Ok(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Where `size` is 0.
+    #[doc(alias = "chunksize")]
+    pub fn chunk_size(&self, size: usize) -> Result<Chunks<'_>, PoolError> {
+        if size == 0 {
+            return Err(PoolError::Zero("the size of a chunk"));
+        }
+        Ok(self.chunks(size))
+    }
+
+    fn chunks(&self, size: usize) -> Chunks<'_> {
+        Chunks { size: Some(size), ..self.guided() }
+    }
+
+    fn guided(&self) -> Chunks<'_> {
+        Chunks { pool: self, size: None, can_cancel: false, window: None, limit: None }
+    }
+
+    /// The results of calls that can be cancelled, one by one.
+    pub(crate) fn stream<A, R, I>(
+        &self,
+        (size, window, limit): (usize, Option<usize>, Option<Duration>),
+        function: fn(A) -> R,
+        inputs: I,
+    ) -> Result<Imap<'_, I::IntoIter, R>, PoolError>
+    where
+        A: Serialize + DeserializeOwned + 'static,
+        R: Serialize + DeserializeOwned + Send + 'static,
+        I: IntoIterator<Item = A>,
+    {
+        let window = Some(window.unwrap_or(usize::MAX));
+        let chunks = Chunks { pool: self, size: Some(size), can_cancel: true, window, limit };
+        let mut imap = chunks.imap(function, inputs)?;
+        imap.read_ahead();
+        Ok(imap)
+    }
+
+    /// Takes no more calls; those that there are will be made, and then the workers leave (in Python:
+    /// `close`).
+    pub fn close(&self) {
+        self.office.close();
+    }
+
+    /// Ends the workers, and fails every call that has not ended with [`TaskError::Terminated`] (in Python:
+    /// `terminate`). Dropping the pool does the same.
+    pub fn terminate(&self) {
+        self.end_within(GRACE);
+    }
+
+    /// Ends the workers, by SIGKILL alone where they have no `grace`.
+    pub(crate) fn end_within(&self, grace: Duration) {
+        if self.end.cancel() {
+            self.office.end(grace);
+        }
+    }
+
+    /// Waits until all calls are made, everybody is called back, and the workers have ended (in Python:
+    /// `join`).
+    ///
+    /// # Errors
+    ///
+    /// [`PoolError::StillRunning`] where the pool was neither closed nor terminated before.
+    pub fn join(&self) -> Result<(), PoolError> {
+        match self.dispatch().check() {
+            Ok(()) => return Err(PoolError::StillRunning),
+            Err(error @ PoolError::Inherited) => return Err(error),
+            Err(_) => {}
+        }
+        self.office.finish();
+        self.end_within(GRACE);
+        Ok(())
+    }
+
+    /// Cancels every call that can be cancelled and was not begun.
+    pub(crate) fn cancel_all(&self) {
+        self.dispatch().cancel_all();
+    }
+
+    /// How many workers there are (in Python: `_processes`).
+    #[expect(clippy::len_without_is_empty, reason = "a pool is never without workers")]
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.dispatch().size
+    }
+
+    /// Whether it takes calls.
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        self.dispatch().check().is_ok()
+    }
+
+    /// How many chunks wait for a worker at this moment; a call by itself is one.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.dispatch().tasks.len()
+    }
+
+    /// The process ids of the workers at this moment; one is missing while it is being replaced.
     #[must_use]
     pub fn pids(&self) -> Vec<u32> {
-        let crew = self.crew.lock().unwrap_or_else(PoisonError::into_inner);
-        crew.workers.iter().map(|worker| worker.child.pid()).collect()
+        self.office.crew.pids()
+    }
+
+    fn dispatch(&self) -> &Arc<Dispatch> {
+        &self.office.dispatch
+    }
+
+    fn feeder<T: Target>(
+        &self,
+        function: T,
+        job: Arc<dyn Job>,
+        can_cancel: bool,
+    ) -> Result<Feeder, PoolError> {
+        self.dispatch().check()?;
+        let function = function.function().ok_or(PoolError::ForeignTarget)?;
+        Ok(Feeder::new(self.dispatch(), job, function, can_cancel))
     }
 }
 
-impl Crew {
-    /// Starts the workers that are missing: all at first, and after a job that could not go on.
-    fn fill(&mut self) -> Result<(), PoolError> {
-        while self.workers.len() < self.size {
-            self.hire((self.size - self.workers.len()).min(AT_ONCE))?;
+/// As Python shows it: `Pool(running, 4 workers)`.
+impl fmt::Debug for Pool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let phase = self.dispatch().lock().phase().name();
+        write!(f, "Pool({phase}, {} workers)", self.len())
+    }
+}
+
+impl Office {
+    /// Takes no more calls, and has the workers leave when there is nothing to do.
+    fn close(&self) {
+        if self.dispatch.close() {
+            self.attendant.attend(&self.dispatch);
         }
-        Ok(())
     }
 
-    /// Starts `count` workers more, side by side.
-    fn hire(&mut self, count: usize) -> Result<(), PoolError> {
-        let mut starting = Vec::new();
-        let mut result = Ok(());
-        for _ in 0..count {
-            match self.launch() {
-                Ok(one) => starting.push(one),
-                Err(error) => {
-                    result = Err(error);
-                    break;
-                }
-            }
+    /// Waits until all calls are made and the workers have left.
+    fn finish(&self) {
+        self.dispatch.wait(Deadline::NEVER, |state| state.is_idle().then_some(()));
+        if matches!(self.dispatch.lock().phase(), Phase::Closed) {
+            self.crew.leave();
         }
-        // Also where one could not be started: the others are, and are known from here on.
-        for (number, child, connection, results) in starting {
-            match child.begun() {
-                Ok(child) => {
-                    let (board, busy) = (0, false);
-                    self.workers.push(Worker { number, child, connection, results, board, busy });
-                }
-                Err(error) => result = result.and(Err(error.into())),
-            }
-        }
-        result
     }
 
-    /// Has a worker begin, without waiting for it.
-    fn launch(&mut self) -> Result<Newcomer, PoolError> {
-        self.started += 1;
-        let number = self.started;
-        let (ours, theirs) = quietly(pipe)?;
-        let results = Region::new("results", worker::RESULTS)?;
-        let desk = (number, theirs, results.clone());
-        let process = Process::worker(worker::main, desk).name(format!("PoolWorker-{number}"));
-        Ok((number, process::launch(process)?, ours, results))
+    /// Ends everything.
+    fn end(&self, grace: Duration) {
+        self.dispatch.terminate();
+        self.crew.end(grace);
+        self.dispatch.lock().has_ended = true;
+        self.dispatch.notify();
+        self.attendant.join();
+    }
+}
+
+/// A pool, and how many inputs make a chunk: see [`Pool::chunk_size`].
+#[derive(Clone, Copy, Debug)]
+pub struct Chunks<'p> {
+    pool: &'p Pool,
+    /// `None`: larger ones first.
+    size: Option<usize>,
+    /// Of an executor: whether the calls can be cancelled, how many are ahead, and how long they may take.
+    can_cancel: bool,
+    window: Option<usize>,
+    limit: Option<Duration>,
+}
+
+impl<'p> Chunks<'p> {
+    /// As [`Pool::map`].
+    ///
+    /// # Errors
+    ///
+    /// As for [`Pool::map`].
+    pub fn map<A, R, I>(self, function: fn(A) -> R, inputs: I) -> Result<Vec<R>, MapError<R>>
+    where
+        A: Serialize + DeserializeOwned + 'static,
+        R: Serialize + DeserializeOwned + Send + 'static,
+        I: IntoIterator<Item = A>,
+    {
+        self.run(function, inputs)
     }
 
-    /// Lets the workers do all of `inputs`; one result or error for each.
-    fn run<R: DeserializeOwned>(
-        &mut self,
-        inputs: &[Vec<u8>],
-        trampoline: entry::Distance,
-        target: entry::Distance,
-    ) -> Result<Vec<Result<R, TaskError>>, PoolError> {
-        self.fill()?;
-        let need = Board::bytes(inputs);
-        let region = match self.board.take().filter(|board| board.len() >= need) {
-            Some(region) => region,
-            None => {
-                self.boards += 1;
-                Region::new("tasks", need)?
+    /// As [`Pool::map_async`].
+    ///
+    /// # Errors
+    ///
+    /// As for [`Pool::map_async`].
+    pub fn map_async<A, R, I>(
+        self,
+        function: fn(A) -> R,
+        inputs: I,
+    ) -> Result<MapResult<R>, PoolError>
+    where
+        A: Serialize + DeserializeOwned + 'static,
+        R: Serialize + DeserializeOwned + Send + 'static,
+        I: IntoIterator<Item = A>,
+    {
+        self.run_async(function, inputs)
+    }
+
+    /// As [`Pool::starmap`].
+    ///
+    /// # Errors
+    ///
+    /// As for [`Pool::map`].
+    pub fn starmap<A, B, R, I>(
+        self,
+        function: fn(A, B) -> R,
+        inputs: I,
+    ) -> Result<Vec<R>, MapError<R>>
+    where
+        A: Serialize + DeserializeOwned + 'static,
+        B: Serialize + DeserializeOwned + 'static,
+        R: Serialize + DeserializeOwned + Send + 'static,
+        I: IntoIterator<Item = (A, B)>,
+    {
+        self.run(function, inputs)
+    }
+
+    /// As [`Pool::starmap_async`].
+    ///
+    /// # Errors
+    ///
+    /// As for [`Pool::map_async`].
+    pub fn starmap_async<A, B, R, I>(
+        self,
+        function: fn(A, B) -> R,
+        inputs: I,
+    ) -> Result<MapResult<R>, PoolError>
+    where
+        A: Serialize + DeserializeOwned + 'static,
+        B: Serialize + DeserializeOwned + 'static,
+        R: Serialize + DeserializeOwned + Send + 'static,
+        I: IntoIterator<Item = (A, B)>,
+    {
+        self.run_async(function, inputs)
+    }
+
+    /// As [`Pool::imap`].
+    ///
+    /// # Errors
+    ///
+    /// As for [`Pool::imap`].
+    pub fn imap<A, R, I>(
+        self,
+        function: fn(A) -> R,
+        inputs: I,
+    ) -> Result<Imap<'p, I::IntoIter, R>, PoolError>
+    where
+        A: Serialize + DeserializeOwned + 'static,
+        R: Serialize + DeserializeOwned + Send + 'static,
+        I: IntoIterator<Item = A>,
+    {
+        Imap::new(self, function, inputs.into_iter(), true)
+    }
+
+    /// As [`Pool::imap_unordered`].
+    ///
+    /// # Errors
+    ///
+    /// As for [`Pool::imap`].
+    pub fn imap_unordered<A, R, I>(
+        self,
+        function: fn(A) -> R,
+        inputs: I,
+    ) -> Result<Imap<'p, I::IntoIter, R>, PoolError>
+    where
+        A: Serialize + DeserializeOwned + 'static,
+        R: Serialize + DeserializeOwned + Send + 'static,
+        I: IntoIterator<Item = A>,
+    {
+        Imap::new(self, function, inputs.into_iter(), false)
+    }
+
+    /// How many inputs the next chunk has, when so many were read and about so many are left.
+    fn next_size(self, read: usize, left: usize) -> usize {
+        let parts = 4 * self.pool.len();
+        // Of a length that nobody knows, a part of what has come is taken.
+        self.size.unwrap_or_else(|| if left > 0 { left / parts } else { read / (2 * parts) }.max(1))
+    }
+
+    fn run<T, I>(self, function: T, inputs: I) -> Result<Vec<T::Value>, MapError<T::Value>>
+    where
+        T: Target<Argument: Serialize, Value: DeserializeOwned + Send>,
+        I: IntoIterator<Item = T::Argument>,
+    {
+        let dispatch = self.pool.dispatch();
+        let room = |feeder: &Feeder, job: &Many<T::Value>| {
+            let waiting = |job: &Many<T::Value>| feeder.total() - job.settled();
+            let is_full = || {
+                let waiting = waiting(job);
+                waiting > dispatch.size && waiting.saturating_mul(feeder.average()) > WAITING
+            };
+            if is_full() {
+                dispatch.wait(Deadline::NEVER, |_| (!is_full()).then_some(()));
             }
         };
-        self.jobs += 1;
-        let board = Board::fill(region.clone(), inputs);
-        self.board = Some(region);
-        let mut job = JobUnderWay {
-            board,
-            trampoline,
-            target,
-            lost: HashMap::new(),
-            logs: HashMap::new(),
-            fruitless: 0,
-        };
-        if let Err(error) = self.finish(&mut job) {
-            // The workers may still be at it: neither they nor their board may be used again.
-            self.board = None;
-            self.boards += 1;
-            quietly(|| self.dismiss());
-            return Err(error);
-        }
-        self.collect(job)
+        self.feed(function, inputs, room)?.get()
     }
 
-    /// Hands the job out until every task is done or lost.
-    fn finish(&mut self, job: &mut JobUnderWay) -> Result<(), PoolError> {
-        loop {
-            // A worker that was killed between two words may have skipped a task: look again.
-            if self.workers.iter().all(|worker| !worker.busy) {
-                if !job.board.any_free() {
-                    return Ok(());
-                }
-                job.board.rewind();
-            }
-            if job.board.any_free() {
-                self.hand_out(job)?;
-            }
-            self.await_news(job)?;
-        }
+    fn run_async<T, I>(self, function: T, inputs: I) -> Result<MapResult<T::Value>, PoolError>
+    where
+        T: Target<Argument: Serialize, Value: DeserializeOwned + Send>,
+        I: IntoIterator<Item = T::Argument>,
+    {
+        let result = self.feed(function, inputs, |_, _| ())?;
+        // What a slow worker gives back has to be given out again, whether anybody waits or not.
+        result.attend();
+        Ok(result)
     }
 
-    /// Tells every worker that is not busy of the job; replaces those that are found dead.
-    fn hand_out(&mut self, job: &mut JobUnderWay) -> Result<(), PoolError> {
-        let mut at = 0;
-        while at < self.workers.len() {
-            let (boards, board) = (self.boards, job.board.region().clone());
-            let worker = &mut self.workers[at];
-            if !worker.busy {
-                let board = (worker.board != boards).then_some(board);
-                let request = Request::Do(Job {
-                    number: self.jobs,
-                    board,
-                    tasks: job.board.tasks(),
-                    crew: self.workers.len(),
-                    trampoline: job.trampoline,
-                    target: job.target,
-                });
-                let worker = &mut self.workers[at];
-                match quietly(|| worker.connection.send(&request)) {
-                    Ok(()) => {
-                        worker.busy = true;
-                        worker.board = boards;
-                    }
-                    Err(_) => {
-                        self.replace(at, job)?;
-                        continue;
-                    }
-                }
-            }
-            at += 1;
-        }
-        Ok(())
-    }
-
-    /// Waits until a worker has finished or died, and notes it.
-    fn await_news(&mut self, job: &mut JobUnderWay) -> Result<(), PoolError> {
-        let watched: Vec<_> = self
-            .workers
-            .iter()
-            .flat_map(|worker| {
-                [
-                    (worker.connection.as_fd(), Interest::Read),
-                    (worker.child.as_fd(), Interest::Read),
-                ]
-            })
-            .collect();
-        let news = socket::poll(&watched, None)?;
-        // From the back, because a replacement takes the last place.
-        for at in (0..self.workers.len()).rev() {
-            let (answer, ended) = (news[2 * at].readable, news[2 * at + 1].readable);
-            let worker = &mut self.workers[at];
-            // An answer counts also when its sender has died since.
-            if answer && worker.busy && quietly(|| worker.connection.recv()).is_ok() {
-                worker.busy = false;
-                job.fruitless = 0;
-            } else if answer || ended {
-                self.replace(at, job)?;
+    /// Gives out a call for each input; before each of them `room` may wait.
+    fn feed<T, I>(
+        self,
+        function: T,
+        inputs: I,
+        room: impl Fn(&Feeder, &Many<T::Value>),
+    ) -> Result<MapResult<T::Value>, PoolError>
+    where
+        T: Target<Argument: Serialize, Value: DeserializeOwned + Send>,
+        I: IntoIterator<Item = T::Argument>,
+    {
+        let promise = Promise::new(self.pool.dispatch());
+        let job = Many::new(&promise);
+        let mut feeder = self.pool.feeder(function, Arc::clone(&job) as Arc<dyn Job>, false)?;
+        let mut inputs = inputs.into_iter();
+        let mut size = self.next_size(0, inputs.size_hint().0);
+        let mut read = 0;
+        while let Some(input) = inputs.next() {
+            read += 1;
+            feeder.add(&input, size)?;
+            if feeder.is_empty() {
+                room(&feeder, &job);
+                size = self.next_size(read, inputs.size_hint().0);
             }
         }
-        Ok(())
+        feeder.flush()?;
+        job.complete(feeder.total());
+        Ok(AsyncResult::new(promise, &self.pool.office.attendant))
     }
-
-    /// Puts a new worker in the place of a dead one, and notes what died with it.
-    fn replace(&mut self, at: usize, job: &mut JobUnderWay) -> Result<(), PoolError> {
-        let worker = self.workers.swap_remove(at);
-        // Its connection is closed or damaged: whatever it still does, it is of no use.
-        quietly(|| worker.child.kill())?;
-        let exit = quietly(|| worker.child.join())?;
-        let before = job.lost.len();
-        for task in job.board.claimed_by(worker.number) {
-            let (worker, pid) = (worker.child.name().to_string(), worker.child.pid());
-            job.lost.insert(task, TaskError::Lost { worker, pid, exit });
-        }
-        job.logs.insert(worker.number, worker.results.clone());
-        if worker.busy && job.lost.len() == before && !job.board.done_by(worker.number) {
-            job.fruitless += 1;
-            if job.fruitless > self.workers.len() + 3 {
-                return Err(PoolError::WorkersEnd { count: job.fruitless, exit });
-            }
-        } else {
-            job.fruitless = 0;
-        }
-        self.hire(1)
-    }
-
-    /// Reads what the workers have written.
-    fn collect<R: DeserializeOwned>(
-        &mut self,
-        mut job: JobUnderWay,
-    ) -> Result<Vec<Result<R, TaskError>>, PoolError> {
-        for worker in &self.workers {
-            job.logs.insert(worker.number, worker.results.clone());
-        }
-        for log in job.logs.values_mut() {
-            log.renew()?;
-        }
-        for worker in &mut self.workers {
-            if let Some(log) = job.logs.get(&worker.number) {
-                worker.results = log.clone();
-            }
-        }
-        let damaged = || TaskError::Result("the worker's memory is damaged".to_string());
-        Ok((0..job.board.tasks())
-            .map(|task| match job.board.found(task) {
-                Found::Done { worker, offset } => {
-                    let log = job.logs.get(&worker).ok_or_else(damaged)?;
-                    let record = worker::read(log, offset).ok_or_else(damaged)?;
-                    let answer: Result<R, worker::Failure> = codec::decode(&record, Vec::new())
-                        .map_err(|error| TaskError::Result(error.to_string()))?;
-                    answer.map_err(TaskError::from)
-                }
-                Found::NoRoom => {
-                    Err(TaskError::Result("there is no memory left for it".to_string()))
-                }
-                Found::Free | Found::Claimed => Err(job.lost.remove(&task).unwrap_or_else(damaged)),
-            })
-            .collect())
-    }
-
-    /// Ends all workers: idle ones leave by themselves, busy ones are terminated, then killed.
-    fn dismiss(&mut self) {
-        let workers: Vec<_> = self.workers.drain(..).collect();
-        for worker in &workers {
-            // A worker that cannot be told has ended, or is ended below.
-            if worker.busy || worker.connection.send(&Request::Leave).is_err() {
-                let _ = worker.child.terminate();
-            }
-        }
-        for worker in workers {
-            let watched = [(worker.child.as_fd(), Interest::Read)];
-            let ended = socket::poll(&watched, Some(GRACE)).is_ok_and(|news| news[0].readable);
-            if !ended {
-                let _ = worker.child.kill();
-            }
-            // An exit that somebody else has collected is no exit to wait for.
-            let _ = worker.child.join();
-        }
-    }
-}
-
-impl Drop for Crew {
-    fn drop(&mut self) {
-        quietly(|| self.dismiss());
-    }
-}
-
-/// A `map` while it runs.
-struct JobUnderWay {
-    board: Board,
-    trampoline: entry::Distance,
-    target: entry::Distance,
-    lost: HashMap<usize, TaskError>,
-    /// The results of workers that have died.
-    logs: HashMap<u32, Region>,
-    /// How many workers in a row have died without having taken a task.
-    fruitless: usize,
 }

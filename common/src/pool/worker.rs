@@ -1,111 +1,180 @@
-//! The life of a worker: wait for a job, claim its tasks, write the results.
+//! The life of a worker: take a chunk, do its tasks, report the results.
 //!
-//! A worker ends when it is told to. It is a daemon, so when its parent dies the kernel ends it,
-//! whatever it is doing.
+//! A worker ends when the line of tasks ends, or when it has done as many as it shall. It is a daemon, so
+//! when its parent dies the kernel ends it, whatever it is doing.
 
-use super::TaskError;
-use super::board::{ALIGN, Board};
-use crate::codec;
-use crate::connection::Connection;
-use crate::point::quietly;
-use crate::shared::Region;
+use super::desk::{Desk, Desks};
+use super::line::{Line, Nothing};
+use super::message::{self, ChunkHeader, Entries, Failure, Function, Report, What};
+use super::ticket::Tickets;
+use crate::process::Outcome;
+use crate::queue::item;
+use crate::sync::word::Deadline;
 use crate::sys::entry::{self, Distance};
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::cell::RefCell;
+use std::io::{self, Write as _};
 use std::panic::{self, AssertUnwindSafe};
-use std::sync::atomic::Ordering;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// How much memory a worker's results have at first; it grows.
-pub(super) const RESULTS: usize = 64 << 10;
-/// A run of tasks shall take about this long: claims cost little beside it, and nobody waits long.
-const RUN_TIME: Duration = Duration::from_micros(100);
-const LONGEST_RUN: usize = 256;
-const NO_HANDLES: &str = "a handle cannot be the result of a task; give it to a Process instead";
+const NO_HANDLES: &str = "a handle cannot be the result of a task; give it to the workers by the pool's \
+                          initializer, or to a Process in its argument";
+/// A chunk that is done within this time is not shared out again.
+const BRIEF: Duration = Duration::from_micros(50);
+/// How long a worker waits that cannot report for lack of memory, before it tries again.
+const PAUSE: Duration = Duration::from_millis(20);
+/// A buffer of more bytes is not kept.
+const KEPT: usize = 1 << 20;
 
-/// What a pool asks of a worker.
-#[derive(Debug, Serialize, Deserialize)]
-pub(super) enum Request {
-    /// Take part in a job.
-    Do(Job),
-    /// Leave.
-    Leave,
-}
-
-/// A `map` to take part in.
-#[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Job {
-    /// Which `map` it is. A worker may be asked more than once to take part in one.
-    pub(super) number: u64,
-    /// The board, unless it is the one of the last job.
-    pub(super) board: Option<Region>,
-    pub(super) tasks: usize,
+/// What a worker begins with.
+#[derive(Serialize, Deserialize)]
+#[serde(bound(deserialize = "I: DeserializeOwned"))]
+pub(super) struct Start<I: Serialize> {
+    pub(super) seat: usize,
     /// How many workers there are.
     pub(super) crew: usize,
-    pub(super) trampoline: Distance,
-    pub(super) target: Distance,
+    pub(super) tasks: Line,
+    pub(super) reports: Line,
+    pub(super) desks: Desks,
+    pub(super) tickets: Tickets,
+    /// How many tasks it does at most.
+    pub(super) most: Option<u64>,
+    pub(super) initializer: Option<(Distance, Lent<I>)>,
 }
 
-/// A worker has found nothing more to claim.
-#[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Answer;
+/// A value of which the sender keeps its own.
+pub(super) struct Lent<T>(pub(super) Arc<T>);
 
-/// Why a task has no value.
-#[derive(Debug, Serialize, Deserialize)]
-pub(super) enum Failure {
-    Panicked { message: String, place: String },
-    Unencodable(String),
-}
-
-impl From<Failure> for TaskError {
-    fn from(failure: Failure) -> Self {
-        match failure {
-            Failure::Panicked { message, place } => Self::Panicked { message, place },
-            Failure::Unencodable(reason) => Self::Result(reason),
-        }
+impl<T: Serialize> Serialize for Lent<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(serializer)
     }
 }
 
-/// What a worker has before it while it does a job.
-pub(super) struct Desk {
-    number: u32,
-    board: Board,
-    crew: usize,
-    results: Region,
-    written: usize,
+impl<'de, T: DeserializeOwned> Deserialize<'de> for Lent<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        T::deserialize(deserializer).map(|value| Self(Arc::new(value)))
+    }
 }
 
-/// What a worker begins with: its number, its connection, the memory for its results.
-pub(super) type Start = (u32, Connection<Answer, Request>, Region);
+/// A function that tasks call: of one argument, or of two that come as a pair.
+pub(super) trait Target: Copy {
+    type Argument: DeserializeOwned + 'static;
+    type Value: Serialize + 'static;
+
+    fn distance(self) -> Option<Distance>;
+    fn at(distance: Distance) -> Option<Self>;
+    fn call(self, argument: Self::Argument) -> Self::Value;
+
+    /// What a chunk says of it; `None` for a function of a dynamic library.
+    fn function(self) -> Option<Function> {
+        let trampoline: Trampoline = work::<Self>;
+        let trampoline = entry::of_trampoline(trampoline)?;
+        Some(Function { trampoline, target: self.distance()? })
+    }
+}
+
+impl<A: DeserializeOwned + 'static, R: Serialize + 'static> Target for fn(A) -> R {
+    type Argument = A;
+    type Value = R;
+
+    fn distance(self) -> Option<Distance> {
+        entry::of_target(self)
+    }
+
+    fn at(distance: Distance) -> Option<Self> {
+        entry::target(distance)
+    }
+
+    #[inline]
+    fn call(self, argument: A) -> R {
+        self(argument)
+    }
+}
+
+impl<A, B, R> Target for fn(A, B) -> R
+where
+    A: DeserializeOwned + 'static,
+    B: DeserializeOwned + 'static,
+    R: Serialize + 'static,
+{
+    type Argument = (A, B);
+    type Value = R;
+
+    fn distance(self) -> Option<Distance> {
+        entry::of_pair_target(self)
+    }
+
+    fn at(distance: Distance) -> Option<Self> {
+        entry::pair_target(distance)
+    }
+
+    #[inline]
+    fn call(self, (first, second): (A, B)) -> R {
+        self(first, second)
+    }
+}
+
+/// The code that knows the types of a chunk's function.
+type Trampoline = fn(Distance, &mut Bench);
 
 thread_local! {
     /// The panic of the task that this thread runs; `None` while it runs none.
     static PANIC: RefCell<Option<(String, String)>> = const { RefCell::new(None) };
 }
 
-pub(super) fn main((number, connection, mut results): Start) {
-    keep_panics();
-    let mut board: Option<Region> = None;
-    // Where the results of the job under way end: those of one job stay until the next begins.
-    let (mut under_way, mut written) = (0, 0);
-    while let Ok(Request::Do(job)) = quietly(|| connection.recv()) {
-        if job.board.is_some() {
-            board = job.board;
-        }
-        let trampoline = entry::trampoline::<Desk, ()>(job.trampoline);
-        let open = board.clone().and_then(|region| Board::open(region, job.tasks));
-        let (Some(trampoline), Some(board)) = (trampoline, open) else { return };
-        if under_way != job.number {
-            (under_way, written) = (job.number, 0);
-        }
-        let mut desk = Desk { number, board, crew: job.crew.max(1), results, written };
-        trampoline(job.target, &mut desk);
-        (results, written) = (desk.results, desk.written);
-        if quietly(|| connection.send(&Answer)).is_err() {
-            return;
+/// What a worker process calls; its exit code.
+pub(super) fn main<I, R>(start: Start<I>) -> i32
+where
+    I: Serialize + DeserializeOwned,
+    R: Outcome,
+{
+    let desk = start.desks.desk(start.seat);
+    if let Some((target, argument)) = start.initializer {
+        let argument = Arc::into_inner(argument.0);
+        let (Some(function), Some(argument)) = (entry::target::<I, R>(target), argument) else {
+            return 1;
+        };
+        let code = function(argument).exit_code();
+        if code != 0 {
+            return code;
         }
     }
+    keep_panics();
+    desk.ready();
+    let mut bench = Bench {
+        desk,
+        desks: start.desks,
+        crew: start.crew.max(1),
+        tasks: start.tasks,
+        reports: start.reports,
+        tickets: start.tickets,
+        left: start.most,
+        header: ChunkHeader {
+            chunk: 0,
+            count: 0,
+            ticket: 0,
+            function: Function { trampoline: 0, target: 0 },
+        },
+        input: Vec::new(),
+        at: 0,
+        place: 0,
+        next: 0,
+        end: 0,
+        output: Vec::new(),
+        noted: 0,
+        since: Instant::now(),
+    };
+    while bench.take() {
+        bench.do_chunk();
+        if bench.left == Some(0) {
+            bench.desk.leave();
+            break;
+        }
+    }
+    0
 }
 
 /// Keeps what a task's panic says for the parent; a panic outside a task prints as ever.
@@ -133,81 +202,207 @@ fn keep_panics() {
     }));
 }
 
-/// Claims and does tasks until none is left: the trampoline, which knows the types.
-pub(super) fn work<A, R>(target: Distance, desk: &mut Desk)
-where
-    A: DeserializeOwned,
-    R: Serialize,
-{
-    let Some(function) = entry::target::<A, R>(target) else { return };
-    let mut run = 1;
-    loop {
-        let fair = desk.board.left() / (2 * desk.crew);
-        let places = desk.board.take_run(run.min(fair).max(1));
-        if places.is_empty() {
-            return;
-        }
-        let (start, count) = (Instant::now(), places.len());
-        for task in places {
-            if desk.board.claim(task, desk.number) {
-                let record = call(function, desk.board.input(task));
-                let offset = desk.write(&record);
-                desk.board.done(task, desk.number, offset);
+/// What a worker has before it.
+struct Bench {
+    desk: Desk,
+    desks: Desks,
+    crew: usize,
+    tasks: Line,
+    reports: Line,
+    tickets: Tickets,
+    /// How many tasks it may still begin.
+    left: Option<u64>,
+    /// The chunk in hand, as it came.
+    header: ChunkHeader,
+    input: Vec<u8>,
+    /// Where in it the next argument begins.
+    at: usize,
+    /// The places of the task at hand and of the next one, and where its own tasks end.
+    place: u32,
+    next: u32,
+    end: u32,
+    /// The entries that are not reported, and how many bytes of them are whole.
+    output: Vec<u8>,
+    noted: usize,
+    /// When the chunk was taken.
+    since: Instant,
+}
+
+impl Bench {
+    /// Takes the next chunk; false where there will be none.
+    fn take(&mut self) -> bool {
+        loop {
+            if self.tasks.len() == 0 {
+                self.desks.ask_for_work();
+            }
+            let Self { tasks, desk, input, .. } = self;
+            let got = tasks.get(Deadline::NEVER.or_a_slice(), |bytes| {
+                let (header, _) = ChunkHeader::read(bytes)?;
+                desk.take(header.chunk, (header.count > 1).then_some(bytes));
+                input.clear();
+                input.extend_from_slice(bytes);
+                Some(header)
+            });
+            match got {
+                Ok(Some(header)) => {
+                    self.header = header;
+                    (self.at, self.place) = (ChunkHeader::LEN, 0);
+                    (self.next, self.end) = (0, header.count);
+                    self.since = Instant::now();
+                    return true;
+                }
+                Ok(None) | Err(Nothing::Yet) => {}
+                Err(Nothing::Ever) => return false,
+                Err(Nothing::Error(error)) => {
+                    let _ = writeln!(io::stderr(), "a pool's worker ends: {error}");
+                    return false;
+                }
             }
         }
-        // The batch is adapted to the time that it takes.
-        let spent = start.elapsed();
-        if count >= run && spent < RUN_TIME / 2 {
-            run = (run * 2).min(LONGEST_RUN);
-        } else if spent > RUN_TIME {
-            run = (run / 2).max(1);
+    }
+
+    fn do_chunk(&mut self) {
+        let ChunkHeader { ticket, function, .. } = self.header;
+        if ticket != 0 && !self.tickets.take(ticket - 1) {
+            self.fail(&Failure::Cancelled);
+        } else if let Some(trampoline) = entry::trampoline(function.trampoline) {
+            let trampoline: Trampoline = trampoline;
+            trampoline(function.target, self);
         }
+        self.report();
+        self.desk.put_away();
+    }
+
+    /// Comes to the next task of the chunk; false where there is none.
+    #[inline]
+    fn next(&mut self) -> bool {
+        let rest = self.end - self.next;
+        if rest > 1 && self.desks.is_somebody_waiting() && self.since.elapsed() > BRIEF {
+            self.give_back((rest / self.crew as u32).max(1));
+        }
+        if self.left == Some(0) {
+            self.give_back(0);
+        }
+        if self.next == self.end {
+            return false;
+        }
+        self.place = self.next;
+        self.next += 1;
+        if let Some(left) = &mut self.left {
+            *left -= 1;
+        }
+        self.desk.begin(self.place);
+        true
+    }
+
+    /// Keeps so many of the tasks that are left, and has others do the rest.
+    #[cold]
+    fn give_back(&mut self, kept: u32) {
+        let mut entries = Entries(&self.input[self.at..]);
+        let from = self.next + kept;
+        if from >= self.end {
+            return;
+        }
+        entries.pass(kept);
+        let report = Report { chunk: self.header.chunk, what: What::Returned { from } };
+        // Where there is no memory for that, it does them itself; unless it may not.
+        while let Err(error) = self.reports.put(&[&report.bytes(), entries.0]) {
+            if self.left != Some(0) {
+                return;
+            }
+            let _ = writeln!(io::stderr(), "a pool's worker waits: {error}");
+            std::thread::sleep(PAUSE);
+        }
+        self.end = from;
+        self.desks.answer();
+    }
+
+    /// Notes the result of the task at hand.
+    #[inline]
+    fn answer<R: Serialize + 'static>(&mut self, value: &R) {
+        let write = |output: &mut Vec<u8>| item::append(value, NO_HANDLES, output);
+        match message::append(&mut self.output, self.place, false, write) {
+            Ok(()) => self.note(),
+            Err(error) => self.fail(&Failure::Result(error.to_string())),
+        }
+    }
+
+    #[cold]
+    fn fail(&mut self, failure: &Failure) {
+        // A panic may have come in the midst of an entry.
+        self.output.truncate(self.noted);
+        message::append_failure(&mut self.output, self.place, failure);
+        self.note();
+    }
+
+    /// Keeps the last entry safe.
+    #[inline]
+    fn note(&mut self) {
+        let before = std::mem::replace(&mut self.noted, self.output.len());
+        // The last one is reported at once.
+        if self.next < self.end && !self.desk.note(before, &self.output[before..]) {
+            self.report();
+        }
+    }
+
+    /// Reports what is not reported yet.
+    fn report(&mut self) {
+        if self.output.is_empty() {
+            return;
+        }
+        let report = Report { chunk: self.header.chunk, what: What::Results }.bytes();
+        while let Err(error) = self.reports.put(&[&report, &self.output]) {
+            // Then the results are lost, and that has to be said; the parent may take something meanwhile.
+            let failure = Failure::Result(format!("there is no memory left for it ({error})"));
+            let places: Vec<u32> = Entries(&self.output).map(|entry| entry.place).collect();
+            self.output.clear();
+            for place in places {
+                message::append_failure(&mut self.output, place, &failure);
+            }
+            if self.reports.put(&[&report, &self.output]).is_ok() {
+                break;
+            }
+            std::thread::sleep(PAUSE);
+        }
+        self.desk.reported();
+        self.output.clear();
+        self.output.shrink_to(KEPT);
+        self.noted = 0;
     }
 }
 
-/// One call; its value or failure, encoded.
-fn call<A: DeserializeOwned, R: Serialize>(
-    function: fn(A) -> R,
-    input: Option<Vec<u8>>,
-) -> Vec<u8> {
-    let input = input
-        .ok_or_else(|| "the input lies outside the board".to_string())
-        .and_then(|input| codec::decode(&input, Vec::new()).map_err(|error| error.to_string()));
-    let answer = match input {
-        Err(reason) => Err(Failure::Unencodable(reason)),
-        Ok(input) => {
-            PANIC.set(Some(Default::default()));
-            let result = panic::catch_unwind(AssertUnwindSafe(|| function(input)));
-            let panicked = PANIC.take();
-            result.map_err(|_| {
-                let (message, place) = panicked.unwrap_or_default();
-                Failure::Panicked { message, place }
-            })
-        }
-    };
-    codec::encode_data(&answer, NO_HANDLES).unwrap_or_else(|error| {
-        let failure = Err::<(), _>(Failure::Unencodable(error.to_string()));
-        codec::encode_data(&failure, NO_HANDLES).expect("a text has an encoding")
-    })
-}
-
-impl Desk {
-    /// Writes a record behind the others; where it is, or `None` where there is no memory for it.
-    fn write(&mut self, record: &[u8]) -> Option<usize> {
-        let offset = self.written;
-        let end = offset.checked_add(8)?.checked_add(record.len())?;
-        if end > self.results.len() {
-            self.results.grow(end.checked_next_power_of_two()?).ok()?;
-        }
-        let len = self.results.words64(offset, 1)?.first()?;
-        len.store(record.len() as u64, Ordering::Relaxed);
-        self.written = end.next_multiple_of(ALIGN);
-        self.results.copy_in(offset + 8, record).then_some(offset)
+/// Does the tasks of a chunk: the trampoline, which knows the types.
+fn work<T: Target>(target: Distance, bench: &mut Bench) {
+    let Some(function) = T::at(target) else { return };
+    PANIC.set(Some(Default::default()));
+    while panic::catch_unwind(AssertUnwindSafe(|| all::<T>(function, bench))).is_err_and(|panic| {
+        // Dropping what was thrown might panic again.
+        std::mem::forget(panic);
+        true
+    }) {
+        let (message, place) = PANIC.replace(Some(Default::default())).unwrap_or_default();
+        bench.fail(&Failure::Panicked { message, place });
     }
+    PANIC.set(None);
 }
 
-/// The record that a worker has written at `offset`.
-pub(super) fn read(results: &Region, offset: usize) -> Option<Vec<u8>> {
-    let len = results.words64(offset, 1)?.first()?.load(Ordering::Relaxed);
-    results.copy_out(offset.checked_add(8)?, usize::try_from(len).ok()?)
+/// Does the tasks of a chunk until one panics.
+fn all<T: Target>(function: T, bench: &mut Bench) {
+    while bench.next() {
+        let mut entries = Entries(&bench.input[bench.at..]);
+        let Some(entry) = entries.next() else { return };
+        bench.at = bench.input.len() - entries.0.len();
+        match item::read::<T::Argument>(entry.bytes) {
+            Ok(argument) => {
+                if bench.input.len() > KEPT {
+                    // A task alone; it needs the memory more than the chunk does.
+                    bench.input = Vec::new();
+                    bench.at = 0;
+                }
+                let value = function.call(argument);
+                bench.answer(&value);
+            }
+            Err(error) => bench.fail(&Failure::Argument(error.to_string())),
+        }
+    }
 }

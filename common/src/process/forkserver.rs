@@ -33,6 +33,7 @@ use crate::sys::entry::{self, Distance};
 use crate::sys::process::{self, Side, Surroundings};
 use crate::sys::signal::{self, Signal};
 use serde::{Deserialize, Serialize};
+use std::fmt;
 use std::io::{self, Write as _};
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::atomic::Ordering;
@@ -42,6 +43,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 const SLOTS: usize = 1024;
 /// Its name in `ps`.
 const NAME: &str = "forkserver";
+const ZYGOTE: &str = "zygote";
 
 /// A hook that the fork server runs once, before its first child.
 pub type Preload = fn() -> crate::Result<()>;
@@ -157,21 +159,48 @@ pub fn set_forkserver_preload(hooks: &[Preload], on_error: OnError) -> Result<()
 /// Asks the server for a child; the channel leads to it.
 pub(super) fn request(task: &Task) -> Result<(Channel, Request), StartError> {
     let name = &task.life.name;
-    let failed = |source| StartError::Io { name: name.clone(), source };
     let mut desk = desk();
     loop {
-        let server = desk.running(name)?;
-        let (ours, theirs) = Channel::pair().map_err(failed)?;
-        let request = Slots::take(&server.slots).map_err(failed)?;
-        let channel = Handle::from_shared(Arc::clone(theirs.socket()));
-        let commission = codec::encode(&Commission { task, channel, slot: request.slot })
-            .map_err(|source| StartError::Argument { name: name.clone(), source })?;
-        match server.channel.send(&commission) {
-            Ok(()) => return Ok((ours, request)),
+        match desk.running(name)?.request(task)? {
+            Some(asked) => return Ok(asked),
             // It was killed since it was looked at.
-            Err(SendError::Closed) => desk.server = None,
-            Err(error) => return Err(failed(io::Error::other(error))),
+            None => desk.server = None,
         }
+    }
+}
+
+/// A server that is a copy of this process as it was when it was made: under
+/// [`Fork`](super::StartMethod::Fork) it makes the workers of a pool, also when this process has threads.
+pub(crate) struct Zygote(Option<Server>);
+
+impl Zygote {
+    /// Copies this process, which must have one thread.
+    pub(crate) fn fork() -> Result<Arc<Self>, StartError> {
+        let process =
+            |setup| Process::helper(ZYGOTE, main, setup).start_method(super::StartMethod::Fork);
+        let server = Server::start(&[], OnError::Ignore, process, ZYGOTE)?;
+        Ok(Arc::new(Self(Some(server))))
+    }
+
+    /// Asks it for a child.
+    pub(super) fn request(&self, task: &Task) -> Result<(Channel, Request), StartError> {
+        let asked = self.0.as_ref().map_or(Ok(None), |server| server.request(task))?;
+        asked.ok_or_else(|| StartError::Io {
+            name: task.life.name.clone(),
+            source: io::Error::other("the zygote, of which it would be a copy, was killed"),
+        })
+    }
+}
+
+impl fmt::Debug for Zygote {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Zygote").field(&self.0.as_ref().map(|server| &server.child)).finish()
+    }
+}
+
+impl Drop for Zygote {
+    fn drop(&mut self) {
+        self.0.take().into_iter().for_each(Server::stop);
     }
 }
 
@@ -185,25 +214,33 @@ impl Desk {
             if let Some(before) = self.server.take() {
                 before.stop();
             }
-            self.server = Some(Server::start(self, surroundings, name)?);
+            let process = |setup| Process::helper(NAME, main, setup);
+            self.server = Some(Server::start(&self.hooks, self.on_error, process, name)?);
         }
         Ok(self.server.as_ref().expect("it runs, or was started just now"))
     }
 }
 
 impl Server {
-    fn start(desk: &Desk, surroundings: Surroundings, name: &str) -> Result<Self, StartError> {
+    /// Starts a server, by what makes a process of its setup; for process `name`.
+    fn start(
+        hooks: &[Distance],
+        on_error: OnError,
+        process: impl FnOnce(Setup) -> Process<Setup, ()>,
+        name: &str,
+    ) -> Result<Self, StartError> {
         let failed = |source| StartError::Io { name: name.to_string(), source };
+        let surroundings = Surroundings::now();
         let (channel, theirs) = Channel::pair().map_err(failed)?;
         let page = Region::new(NAME, SLOTS * 4).map_err(failed)?;
         let setup = Setup {
             channel: Handle::from_shared(Arc::clone(theirs.socket())),
             page: page.clone(),
-            hooks: desk.hooks.clone(),
-            on_error: desk.on_error,
+            hooks: hooks.to_vec(),
+            on_error,
         };
-        let child = start::launch(Process::helper(NAME, main, setup))?.begun()?;
         drop(theirs);
+        let child = start::launch(process(setup))?.begun()?;
         let ready = channel.receive(MAX_BYTES).map_err(io::Error::other).and_then(|frame| {
             codec::decode(&frame.bytes, frame.descriptors).map_err(io::Error::other)
         });
@@ -221,6 +258,22 @@ impl Server {
         let _ = child.kill();
         let _ = child.join();
         Err(StartError::Preload { name: name.to_string(), reason })
+    }
+
+    /// Asks for a child; `None` where the server is gone.
+    fn request(&self, task: &Task) -> Result<Option<(Channel, Request)>, StartError> {
+        let name = &task.life.name;
+        let failed = |source| StartError::Io { name: name.clone(), source };
+        let (ours, theirs) = Channel::pair().map_err(failed)?;
+        let request = Slots::take(&self.slots).map_err(failed)?;
+        let channel = Handle::from_shared(Arc::clone(theirs.socket()));
+        let commission = codec::encode(&Commission { task, channel, slot: request.slot })
+            .map_err(|source| StartError::Argument { name: name.clone(), source })?;
+        match self.channel.send(&commission) {
+            Ok(()) => Ok(Some((ours, request))),
+            Err(SendError::Closed) => Ok(None),
+            Err(error) => Err(failed(io::Error::other(error))),
+        }
     }
 
     fn stop(self) {

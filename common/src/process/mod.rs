@@ -47,11 +47,13 @@ pub use method::{
 pub use outcome::{Outcome, Run};
 pub use start::StartError;
 
+pub(crate) use forkserver::Zygote;
 pub(crate) use start::{Starting, launch};
 
 use crate::point::{self, Name, Operation};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use std::sync::Arc;
 
 /// A process that has not been started (in Python: `Process`).
 ///
@@ -101,6 +103,8 @@ pub struct Process<A, R> {
     alone: bool,
     method: Option<StartMethod>,
     forced: bool,
+    /// Who makes it under `Fork`, if not this process.
+    zygote: Option<Arc<Zygote>>,
     identity: Vec<u64>,
 }
 
@@ -124,6 +128,7 @@ impl<A: Serialize + DeserializeOwned, R: Outcome> Process<A, R> {
             alone: false,
             method: None,
             forced: false,
+            zygote: None,
             identity,
         }
     }
@@ -141,6 +146,11 @@ impl<A: Serialize + DeserializeOwned, R: Outcome> Process<A, R> {
         Self { daemon: true, worker: true, ..Self::new(target, argument) }
     }
 
+    /// Under `Fork` it is a copy of the zygote, and not of this process.
+    pub(crate) fn by(self, zygote: Option<Arc<Zygote>>) -> Self {
+        Self { zygote, ..self }
+    }
+
     /// A process of this crate's own, which the program does not see.
     fn helper(name: &str, target: fn(A) -> R, argument: A) -> Self {
         Self {
@@ -153,6 +163,7 @@ impl<A: Serialize + DeserializeOwned, R: Outcome> Process<A, R> {
             alone: false,
             method: Some(StartMethod::Spawn),
             forced: false,
+            zygote: None,
             identity: Vec::new(),
         }
     }

@@ -16,6 +16,7 @@
 
 use super::begin::{CHILD, Order, Report, Task, Trampoline, live_forked, run, without_parent};
 use super::child::{Child, Exit, Title};
+use super::forkserver::Zygote;
 use super::method::StartMethod;
 use super::outcome::Outcome;
 use super::state::{self, Life};
@@ -33,7 +34,7 @@ use serde::de::DeserializeOwned;
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Write as _};
 use std::os::fd::AsFd;
-use std::sync::Weak;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 /// How long a spawned child has to reach [`init`](super::init).
@@ -174,12 +175,9 @@ enum Stage {
     /// A fork has nothing to report.
     Forked(Child),
     /// What the child is not known to read yet may still have to be sent.
-    Spawned {
-        child: Child,
-        channel: Channel,
-        unsent: Option<Message>,
-    },
+    Spawned { child: Child, channel: Channel, unsent: Option<Message> },
     Served {
+        zygote: Option<Arc<Zygote>>,
         task: Task,
         argument: Message,
         channel: Channel,
@@ -195,7 +193,7 @@ where
 {
     current::sweep();
     let Process { target, argument, name, daemon, worker, hidden, alone, .. } = process;
-    let Process { method, forced, identity, .. } = process;
+    let Process { method, forced, zygote, identity, .. } = process;
     let failed = |source| StartError::Io { name: name.clone(), source };
     let mut state = state::lock();
     if !state.initialised {
@@ -226,15 +224,20 @@ where
         return Err(StartError::ForeignTarget { name });
     };
     let unencodable = |source| StartError::Argument { name: name.clone(), source };
-    let stage = if method == StartMethod::Fork {
+    let stage = if method == StartMethod::Fork && zygote.is_none() {
         let given = codec::handles(&argument).map_err(unencodable)?;
-        Stage::Forked(fork(&title, life, given, forced, || target(argument).exit_code())?)
+        let work = || target(argument).exit_code();
+        let child = fork(&title, life, given, forced, work)?;
+        if !hidden {
+            state::lock().children.push(child.clone());
+        }
+        Stage::Forked(child)
     } else {
         let argument = codec::encode(&argument).map_err(unencodable)?;
         let task = Task { life, trampoline, target: distance };
-        if method == StartMethod::ForkServer {
-            let (channel, request) = forkserver::request(&task)?;
-            Stage::Served { task, argument, channel, request }
+        if method != StartMethod::Spawn {
+            let (channel, request) = ask(zygote.as_deref(), &task)?;
+            Stage::Served { zygote, task, argument, channel, request }
         } else {
             let arguments = arguments.unwrap_or_else(|| std::env::args_os().collect());
             let build = entry::build().map_err(failed)?;
@@ -254,6 +257,11 @@ where
         }
     };
     Ok(Starting { title, stage })
+}
+
+/// Asks a server for a child: the zygote, if there is one.
+fn ask(zygote: Option<&Zygote>, task: &Task) -> Result<(Channel, forkserver::Request), StartError> {
+    zygote.map_or_else(|| forkserver::request(task), |zygote| zygote.request(task))
 }
 
 /// Starts this executable again, as a child that will say hello over the channel.
@@ -316,9 +324,8 @@ fn fork(
         Side::Parent { child } => {
             slots.hand_over();
             drop((held, server));
-            let child = Child::adopt(title, child).map_err(failed)?;
-            state.children.push(child.clone());
-            Ok(child)
+            drop(state);
+            Child::adopt(title, child).map_err(failed)
         }
     }
 }
@@ -336,12 +343,12 @@ impl Starting {
                     Err(cause) => Err(not_begun(name, &child, cause)),
                 }
             }
-            Stage::Served { task, argument, channel, request } => {
+            Stage::Served { zygote, task, argument, channel, request } => {
                 if let Some(child) = served(&title, &argument, &channel, &request)? {
                     return Ok(child);
                 }
                 // The server died before it made the child; one more is tried.
-                let (channel, request) = forkserver::request(&task)?;
+                let (channel, request) = ask(zygote.as_deref(), &task)?;
                 let child = served(&title, &argument, &channel, &request)?;
                 child.ok_or_else(|| StartError::Io {
                     name,

@@ -17,7 +17,7 @@ use std::any::Any;
 use std::cell::RefCell;
 
 /// An item of more bytes is encoded and decoded in place.
-pub(super) const LONG: usize = 64 << 10;
+pub(crate) const LONG: usize = 64 << 10;
 
 /// Why there is no handle in an item.
 const WAY: &str = "an item of a queue holds data only; send a handle through a Connection, or put it into \
@@ -28,7 +28,7 @@ thread_local! {
 }
 
 /// Has `work` use the buffer of this thread, which is empty, or another where that is in use or gone.
-pub(super) fn with_buffer<R>(work: impl FnOnce(&mut Vec<u8>) -> R) -> R {
+pub(crate) fn with_buffer<R>(work: impl FnOnce(&mut Vec<u8>) -> R) -> R {
     let mut work = Some(work);
     let done = BUFFER.try_with(|buffer| {
         let mut buffer = buffer.try_borrow_mut().ok()?;
@@ -49,7 +49,7 @@ macro_rules! with_plain_types {
 }
 
 /// The bytes of an item that lie in it as they are.
-pub(super) fn plain_bytes<T: 'static>(item: &T) -> Option<&[u8]> {
+pub(crate) fn plain_bytes<T: 'static>(item: &T) -> Option<&[u8]> {
     let item: &dyn Any = item;
     macro_rules! look {
         ($($type:ty)*) => {
@@ -76,7 +76,7 @@ pub(super) fn plain_bytes<T: 'static>(item: &T) -> Option<&[u8]> {
 }
 
 /// Whether items of this type lie in the ring as they are.
-pub(super) fn is_plain<T: 'static>() -> bool {
+pub(crate) fn is_plain<T: 'static>() -> bool {
     let nothing = None::<T>;
     let nothing: &dyn Any = &nothing;
     macro_rules! look {
@@ -91,7 +91,7 @@ pub(super) fn is_plain<T: 'static>() -> bool {
 }
 
 /// The item of a plain type that has these bytes.
-pub(super) fn from_plain<T: 'static>(bytes: &[u8]) -> Result<T, DecodeError> {
+pub(crate) fn from_plain<T: 'static>(bytes: &[u8]) -> Result<T, DecodeError> {
     let mut item = None::<T>;
     fill(&mut item, bytes).and(item).ok_or_else(|| {
         DecodeError::new(format!("{} bytes are no {}", bytes.len(), std::any::type_name::<T>()))
@@ -135,21 +135,39 @@ fn copied<T: bytemuck::Pod>(bytes: &[u8]) -> Option<Vec<T>> {
 }
 
 /// Encodes an item of another type into `buffer`; false where it is too long for that.
-pub(super) fn encode<T: Serialize>(item: &T, buffer: &mut Vec<u8>) -> Result<bool, EncodeError> {
+pub(crate) fn encode<T: Serialize>(item: &T, buffer: &mut Vec<u8>) -> Result<bool, EncodeError> {
     codec::encode_data_into(item, WAY, buffer, LONG)
 }
 
 /// How many bytes an item takes that is encoded in place.
-pub(super) fn len<T: Serialize>(item: &T) -> Result<usize, EncodeError> {
+pub(crate) fn len<T: Serialize>(item: &T) -> Result<usize, EncodeError> {
     codec::data_len(item, WAY)
 }
 
-pub(super) fn encode_in_place<T: Serialize>(item: &T, bytes: &mut [u8]) -> Result<(), EncodeError> {
+pub(crate) fn encode_in_place<T: Serialize>(item: &T, bytes: &mut [u8]) -> Result<(), EncodeError> {
     codec::encode_data_in_place(item, WAY, bytes)
 }
 
-pub(super) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
+pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
     codec::decode(bytes, Vec::new())
+}
+
+/// Writes an item of any type behind what `buffer` holds; a handle in it is an error that says `way`.
+pub(crate) fn append<T: Serialize + 'static>(
+    item: &T,
+    way: &'static str,
+    buffer: &mut Vec<u8>,
+) -> Result<(), EncodeError> {
+    if let Some(bytes) = plain_bytes(item) {
+        buffer.extend_from_slice(bytes);
+        return Ok(());
+    }
+    codec::encode_data_into(item, way, buffer, usize::MAX).map(|_| ())
+}
+
+/// The item that [`append`] has written.
+pub(crate) fn read<T: DeserializeOwned + 'static>(bytes: &[u8]) -> Result<T, DecodeError> {
+    if is_plain::<T>() { from_plain(bytes) } else { decode(bytes) }
 }
 
 #[cfg(test)]

@@ -42,7 +42,7 @@
 //! | any other that `serde` knows | is encoded into the queue and decoded out of it |
 //! | bytes, by [`put_with`](Queue::put_with) and [`get_with`](Queue::get_with) | none: they are lent in place |
 
-mod item;
+pub(crate) mod item;
 
 use crate::codec::{DecodeError, EncodeError};
 use crate::point::{self, Kind, Name, Named, Operation};

@@ -75,6 +75,11 @@ impl Deadline {
         Self(self.0.zip(slice).map(|(deadline, slice)| deadline.max(slice)))
     }
 
+    /// How long it is until then; `None` where it never is.
+    pub(crate) fn left(self) -> Option<Duration> {
+        self.0.map(|deadline| deadline.saturating_duration_since(Instant::now()))
+    }
+
     /// Whether it is over.
     pub(crate) fn has_passed(self) -> bool {
         self.0.is_some_and(|deadline| deadline <= Instant::now())

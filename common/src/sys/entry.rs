@@ -130,6 +130,19 @@ pub(crate) fn target<A, R>(distance: Distance) -> Option<fn(A) -> R> {
     Some(unsafe { std::mem::transmute::<usize, fn(A) -> R>(address) })
 }
 
+/// The distance of a target of two arguments; `None` for a function of a dynamic library.
+pub(crate) fn of_pair_target<A, B, R>(target: fn(A, B) -> R) -> Option<Distance> {
+    distance(target as usize)
+}
+
+/// The target of two arguments that a parent named by its distance; sound for the same reason as
+/// [`target`].
+pub(crate) fn pair_target<A, B, R>(distance: Distance) -> Option<fn(A, B) -> R> {
+    let address = address(distance)?;
+    // SAFETY: `address` is code of this executable, and the sender took it from a `fn(A, B) -> R`.
+    Some(unsafe { std::mem::transmute::<usize, fn(A, B) -> R>(address) })
+}
+
 /// The distance of a function without an argument; `None` for one of a dynamic library.
 pub(crate) fn of_hook<R>(hook: fn() -> R) -> Option<Distance> {
     distance(hook as usize)

@@ -408,6 +408,19 @@ impl Ring<'_> {
         memory: &M,
         read: impl FnOnce(&[u8]) -> R,
     ) -> Result<R, NotGot<M::Error>> {
+        let (at, len) = self.next(memory)?;
+        // Also where `read` panics it is taken.
+        let taken = Taken { head: self.head, next: at.after(len).word() };
+        let value = memory
+            .lend(at.segment, at.offset + UNIT, len, |bytes| read(bytes))
+            .map_err(NotGot::Memory)?;
+        sign(self.get_core);
+        drop(taken);
+        Ok(value)
+    }
+
+    /// Where the next item is, and its length; there is one. The head has come to it then.
+    fn next<M: Memory>(self, memory: &M) -> Result<(Place, usize), NotGot<M::Error>> {
         loop {
             let head = Place::of(self.head.load(Ordering::Relaxed));
             let header = memory.header(head.segment, head.offset).map_err(NotGot::Memory)?;
@@ -419,14 +432,7 @@ impl Ring<'_> {
                     if end.is_none_or(|end| end > memory.len(head.segment)) {
                         return Err(NotGot::Damaged);
                     }
-                    // Also where `read` panics it is taken.
-                    let taken = Taken { head: self.head, next: head.after(len).word() };
-                    let value = memory
-                        .lend(head.segment, head.offset + UNIT, len, |bytes| read(bytes))
-                        .map_err(NotGot::Memory)?;
-                    sign(self.get_core);
-                    drop(taken);
-                    return Ok(value);
+                    return Ok((head, len));
                 }
                 SKIP => {
                     self.head.store(Place { offset: 0, ..head }.word(), Ordering::Release);
@@ -437,6 +443,24 @@ impl Ring<'_> {
                 _ => return Err(NotGot::Damaged),
             }
         }
+    }
+
+    /// Looks at the next item, if there is one, and leaves it there; nobody takes it meanwhile, and whoever
+    /// was taking it has taken it, or has died before.
+    pub(crate) fn peek<M: Memory, R>(
+        self,
+        memory: &M,
+        look: impl FnOnce(Option<&[u8]>) -> R,
+    ) -> Result<R, NotGot<M::Error>> {
+        self.enter_get(memory, Deadline::NEVER);
+        let _turn = Turn(self.get);
+        if !self.has_item() {
+            return Ok(look(None));
+        }
+        let (at, len) = self.next(memory)?;
+        memory
+            .lend(at.segment, at.offset + UNIT, len, |bytes| look(Some(bytes)))
+            .map_err(NotGot::Memory)
     }
 
     /// Goes on in another segment, and gives the old one back.
