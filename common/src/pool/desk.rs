@@ -13,8 +13,6 @@
 //!
 //! `CHUNK` is written last when a chunk is taken, and cleared when all of its results are reported. Each
 //! word is written after what it speaks of, so a worker may be killed between any two writes.
-//!
-//! Before the desks lies one word for all: whether somebody waits for work (`HUNGRY`).
 
 use crate::shared::Region;
 use crate::sync::word::Ordering;
@@ -31,8 +29,6 @@ const OUTPUT: usize = 3;
 const READY: usize = 4;
 /// One desk, with its words.
 const DESK: usize = HEAD + 2 * AREA;
-/// Before the desks.
-const SHARED: usize = 64;
 
 const STARTING: u64 = 0;
 const AT_WORK: u64 = 1;
@@ -44,8 +40,8 @@ pub(super) struct Desks(Region);
 
 impl Desks {
     pub(super) fn new(workers: usize) -> io::Result<Self> {
-        let len = workers.checked_mul(DESK).and_then(|len| len.checked_add(SHARED));
-        Region::new("desks", len.ok_or(io::ErrorKind::OutOfMemory)?).map(Self)
+        let len = workers.checked_mul(DESK).ok_or(io::ErrorKind::OutOfMemory)?;
+        Region::new("desks", len).map(Self)
     }
 
     /// The desk of one worker.
@@ -54,30 +50,9 @@ impl Desks {
     ///
     /// Where there is none of this number.
     pub(super) fn desk(&self, seat: usize) -> Desk {
-        let at = SHARED + seat * DESK;
+        let at = seat * DESK;
         assert!(at + DESK <= self.0.len(), "a desk for each worker");
         Desk { region: self.0.clone(), at }
-    }
-
-    /// Says that somebody waits for work.
-    pub(super) fn ask_for_work(&self) {
-        self.hungry(|word| word.store(1, Ordering::Relaxed));
-    }
-
-    /// Whether somebody waits for work.
-    #[inline]
-    pub(super) fn is_somebody_waiting(&self) -> bool {
-        self.hungry(|word| word.load(Ordering::Relaxed)) != 0
-    }
-
-    /// Answers all who wait for work.
-    pub(super) fn answer(&self) {
-        self.hungry(|word| word.store(0, Ordering::Relaxed));
-    }
-
-    #[inline]
-    fn hungry<R>(&self, work: impl FnOnce(&crate::sync::word::Wide) -> R) -> R {
-        work(&self.0.words64(0, 1).expect("it has a word before the desks")[0])
     }
 }
 
@@ -130,8 +105,17 @@ impl Desk {
     /// Notes an entry behind the `before` bytes that lie there; false where there is no room.
     #[inline]
     pub(super) fn note(&self, before: usize, entry: &[u8]) -> bool {
+        let at = self.at + HEAD + AREA + before;
         let fits = before + entry.len() <= AREA
-            && self.region.copy_in(self.at + HEAD + AREA + before, entry);
+            && match (entry.as_chunks::<8>(), before % 8) {
+                // Most entries are two words, and the call of a copy costs more than they do.
+                ((&[first, second], []), 0) => self.region.words64(at, 2).is_some_and(|words| {
+                    words[0].store(u64::from_ne_bytes(first), Ordering::Relaxed);
+                    words[1].store(u64::from_ne_bytes(second), Ordering::Relaxed);
+                    true
+                }),
+                _ => self.region.copy_in(at, entry),
+            };
         if fits {
             self.set(OUTPUT, (before + entry.len()) as u64);
         }

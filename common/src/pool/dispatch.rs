@@ -11,7 +11,7 @@
 
 use super::error::{PoolError, TaskError};
 use super::line::{Line, Nothing};
-use super::message::{self, ChunkHeader, Entries, Function, Report, What};
+use super::message::{ChunkHeader, Entries, Function, Report, What};
 use super::ticket::TicketOffice;
 use crate::sync::word::Deadline;
 use crate::sys::thread;
@@ -22,6 +22,9 @@ use std::panic::{self, AssertUnwindSafe};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+/// So many reports more are read before anybody looks whether it was the one.
+const AT_ONCE: usize = 64;
+
 /// What waits for the results of tasks.
 pub(super) trait Job: Send + Sync {
     /// Settles tasks by these answers, each task once, `first` being that of place 0; how many were not
@@ -29,29 +32,10 @@ pub(super) trait Job: Send + Sync {
     fn settle(&self, first: usize, answers: Answers<'_>) -> u32;
 }
 
-/// What became of some tasks of a chunk: the place in the chunk, and its bytes or why there are none.
+/// What became of some tasks of a chunk: their results, or why those at these places have none.
 pub(super) enum Answers<'a> {
     Entries(Entries<'a>),
     Failed(std::ops::Range<u32>, TaskError),
-}
-
-impl<'a> Iterator for Answers<'a> {
-    type Item = (u32, Result<&'a [u8], TaskError>);
-
-    #[inline]
-    fn next(&mut self) -> Option<Self::Item> {
-        match self {
-            Self::Entries(entries) => {
-                let entry = entries.next()?;
-                let answer = match entry.is_failure {
-                    false => Ok(entry.bytes),
-                    true => Err(message::failure(entry.bytes)),
-                };
-                Some((entry.place, answer))
-            }
-            Self::Failed(places, error) => Some((places.next()?, Err(error.clone()))),
-        }
-    }
 }
 
 /// A chunk that is given out.
@@ -66,6 +50,67 @@ struct Outstanding {
     /// Its ticket and 1, or 0; and whether it was cancelled, so that its worker only has to pass over it.
     ticket: u32,
     is_cancelled: bool,
+}
+
+/// The chunks that are given out.
+///
+/// A number consists of a place, which is used again, and of how many there have been: so it is never used
+/// again.
+#[derive(Default)]
+struct Chunks {
+    places: Vec<Option<(u64, Outstanding)>>,
+    free: Vec<u32>,
+    made: u32,
+}
+
+impl Chunks {
+    fn insert(&mut self, outstanding: Outstanding) -> u64 {
+        // 0 is nobody's number.
+        self.made = self.made.wrapping_add(1).max(1);
+        let place = self.free.pop().unwrap_or_else(|| {
+            self.places.push(None);
+            u32::try_from(self.places.len() - 1).expect("the line of tasks takes fewer")
+        });
+        let number = u64::from(self.made) << 32 | u64::from(place);
+        self.places[place as usize] = Some((number, outstanding));
+        number
+    }
+
+    fn place(&mut self, number: u64) -> Option<&mut Option<(u64, Outstanding)>> {
+        let place = self.places.get_mut(number as u32 as usize)?;
+        place.as_ref().is_some_and(|(own, _)| *own == number).then_some(place)
+    }
+
+    fn get_mut(&mut self, number: u64) -> Option<&mut Outstanding> {
+        self.place(number)?.as_mut().map(|(_, outstanding)| outstanding)
+    }
+
+    fn get(&self, number: u64) -> Option<&Outstanding> {
+        let (own, outstanding) = self.places.get(number as u32 as usize)?.as_ref()?;
+        (*own == number).then_some(outstanding)
+    }
+
+    fn remove(&mut self, number: u64) -> Option<Outstanding> {
+        let (_, outstanding) = self.place(number)?.take()?;
+        self.free.push(number as u32);
+        Some(outstanding)
+    }
+
+    fn len(&self) -> usize {
+        self.places.len() - self.free.len()
+    }
+
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn numbers(&self) -> Vec<u64> {
+        self.places.iter().flatten().map(|(number, _)| *number).collect()
+    }
+
+    fn into_all(self) -> impl Iterator<Item = Outstanding> {
+        self.places.into_iter().flatten().map(|(_, outstanding)| outstanding)
+    }
 }
 
 /// Work that somebody asked to be done when something is settled.
@@ -84,9 +129,7 @@ pub(super) enum Phase {
 #[derive(Default)]
 pub(crate) struct State {
     phase: Phase,
-    chunks: HashMap<u64, Outstanding>,
-    /// How many chunks there have been.
-    made: u64,
+    chunks: Chunks,
     /// How workers died whose tasks are reported as lost, by their numbers.
     deaths: HashMap<u32, TaskError>,
     /// Which thread reads the reports, or 0; and how many wait beside.
@@ -203,9 +246,7 @@ impl Dispatch {
         let outstanding = Outstanding { job, function, first, count, left, ticket, is_cancelled };
         let mut state = self.lock();
         let checked = state.phase.check();
-        state.made += 1;
-        let chunk = state.made;
-        state.chunks.insert(chunk, outstanding);
+        let chunk = state.chunks.insert(outstanding);
         drop(state);
         let header = ChunkHeader { chunk, count, ticket, function };
         let given = checked.and_then(|()| Ok(self.tasks.put(&[&header.bytes(), entries])?));
@@ -214,7 +255,7 @@ impl Dispatch {
 
     /// Strikes a chunk out.
     fn forget(&self, state: &mut State, chunk: u64) {
-        let ticket = state.chunks.remove(&chunk).map_or(0, |outstanding| outstanding.ticket);
+        let ticket = state.chunks.remove(chunk).map_or(0, |outstanding| outstanding.ticket);
         if ticket != 0 {
             self.tickets.return_back(ticket - 1);
         }
@@ -223,7 +264,7 @@ impl Dispatch {
     /// Cancels a chunk that can be cancelled; false where it was begun, or is settled.
     pub(crate) fn cancel(&self, chunk: u64) -> bool {
         let mut state = self.lock();
-        let Some(outstanding) = state.chunks.get_mut(&chunk) else { return false };
+        let Some(outstanding) = state.chunks.get_mut(chunk) else { return false };
         if outstanding.ticket == 0 || !self.tickets.cancel(outstanding.ticket - 1) {
             return false;
         }
@@ -238,7 +279,7 @@ impl Dispatch {
 
     /// Cancels all that can be cancelled and was not begun.
     pub(super) fn cancel_all(&self) {
-        let chunks: Vec<u64> = self.lock().chunks.keys().copied().collect();
+        let chunks = self.lock().chunks.numbers();
         for chunk in chunks {
             self.cancel(chunk);
         }
@@ -247,7 +288,7 @@ impl Dispatch {
     /// Whether a chunk that can be cancelled was begun, and is not settled.
     pub(crate) fn is_running(&self, chunk: u64) -> bool {
         let state = self.lock();
-        let ticket = state.chunks.get(&chunk).map_or(0, |outstanding| outstanding.ticket);
+        let ticket = state.chunks.get(chunk).map_or(0, |outstanding| outstanding.ticket);
         ticket != 0 && self.tickets.was_begun(ticket - 1)
     }
 
@@ -312,11 +353,13 @@ impl Dispatch {
         state.leader = thread::id();
         drop(state);
         let lead = Lead(self);
-        let got = self.reports.get(deadline, |bytes| {
-            if let Some((report, entries)) = Report::read(bytes) {
-                self.believe(report, entries);
+        let mut got = self.read(deadline);
+        // What else there is costs less now than later.
+        for _ in 0..self.reports.len().min(AT_ONCE) {
+            if got.is_ok() {
+                got = self.read(Deadline::NEVER);
             }
-        });
+        }
         drop(lead);
         match got {
             Ok(()) | Err(Nothing::Yet) => {}
@@ -327,6 +370,15 @@ impl Dispatch {
             }
         }
         self.lock()
+    }
+
+    /// Reads one report.
+    fn read(&self, deadline: Deadline) -> Result<(), Nothing> {
+        self.reports.get(deadline, |bytes| {
+            if let Some((report, entries)) = Report::read(bytes) {
+                self.believe(report, entries);
+            }
+        })
     }
 
     /// Settles what a report is about.
@@ -345,7 +397,7 @@ impl Dispatch {
 
     /// Settles tasks of a chunk.
     fn settle(&self, chunk: u64, answers: Answers<'_>) {
-        let (job, first) = match self.lock().chunks.get(&chunk) {
+        let (job, first) = match self.lock().chunks.get(chunk) {
             Some(outstanding) => (Arc::clone(&outstanding.job), outstanding.first),
             None => return,
         };
@@ -354,12 +406,12 @@ impl Dispatch {
             // The type of a result has panicked while it was read; dropping what it threw might as well.
             std::mem::forget(panic);
             let text = "reading the results panicked".to_string();
-            let count = self.lock().chunks.get(&chunk).map_or(0, |outstanding| outstanding.count);
+            let count = self.lock().chunks.get(chunk).map_or(0, |outstanding| outstanding.count);
             job.settle(first, Answers::Failed(0..count, TaskError::Result(text)));
             count
         });
         let mut state = self.lock();
-        let Some(outstanding) = state.chunks.get_mut(&chunk) else { return };
+        let Some(outstanding) = state.chunks.get_mut(chunk) else { return };
         outstanding.left = outstanding.left.saturating_sub(settled);
         if outstanding.left == 0 || outstanding.is_cancelled {
             self.forget(&mut state, chunk);
@@ -369,7 +421,7 @@ impl Dispatch {
     /// Gives out again what a worker has not begun of a chunk, in one part for each worker.
     fn give_out_again(&self, chunk: u64, from: u32, entries: &[u8]) {
         let mut state = self.lock();
-        let Some(outstanding) = state.chunks.get_mut(&chunk) else { return };
+        let Some(outstanding) = state.chunks.get_mut(chunk) else { return };
         let Some(returned) = outstanding.count.checked_sub(from).filter(|&count| count > 0) else {
             return;
         };
@@ -470,7 +522,7 @@ impl Dispatch {
         let chunks = std::mem::take(&mut state.chunks);
         drop(state);
         // Their tickets stay where they are: nothing is begun any more.
-        for outstanding in chunks.into_values() {
+        for outstanding in chunks.into_all() {
             let all = Answers::Failed(0..outstanding.count, error.clone());
             outstanding.job.settle(outstanding.first, all);
         }

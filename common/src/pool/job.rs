@@ -3,7 +3,7 @@
 use super::desk::AREA;
 use super::dispatch::{Answers, Dispatch, Job};
 use super::error::{MapError, PoolError, TaskError};
-use super::message::{self, ChunkHeader, Function};
+use super::message::{self, ChunkHeader, Entry, Function};
 use super::promise::Promise;
 use crate::queue::item;
 use serde::Serialize;
@@ -20,8 +20,13 @@ pub(super) trait Returns: DeserializeOwned + Send + 'static {}
 
 impl<R: DeserializeOwned + Send + 'static> Returns for R {}
 
-fn read<R: Returns>(answer: Result<&[u8], TaskError>) -> Result<R, TaskError> {
-    item::read(answer?).map_err(|error| TaskError::Result(error.to_string()))
+/// The result that an entry tells.
+#[inline]
+fn read<R: Returns>(entry: Entry<'_>) -> Result<R, TaskError> {
+    if entry.is_failure {
+        return Err(message::failure(entry.bytes));
+    }
+    item::read(entry.bytes).map_err(|error| TaskError::Result(error.to_string()))
 }
 
 /// A single call.
@@ -29,10 +34,11 @@ pub(super) struct One<R>(pub(super) Arc<Promise<R, TaskError>>);
 
 impl<R: Returns> Job for One<R> {
     fn settle(&self, _: usize, answers: Answers<'_>) -> u32 {
-        answers
-            .filter(|(place, _)| *place == 0)
-            .map(|(_, answer)| u32::from(self.0.settle(read(answer))))
-            .sum()
+        let outcome = match answers {
+            Answers::Entries(mut entries) => entries.next().map(read),
+            Answers::Failed(places, error) => (!places.is_empty()).then_some(Err(error)),
+        };
+        outcome.map_or(0, |outcome| u32::from(self.0.settle(outcome)))
     }
 }
 
@@ -92,23 +98,39 @@ impl<R: Returns> Many<R> {
     }
 }
 
+impl<R: Returns> Content<R> {
+    #[inline]
+    fn note(&mut self, index: usize, answer: impl FnOnce() -> Result<R, TaskError>) {
+        if self.values.len() <= index {
+            self.values.resize_with(index + 1, || None);
+        }
+        let is_known = self.values[index].is_some()
+            || !self.errors.is_empty() && self.errors.contains_key(&index);
+        if !is_known {
+            match answer() {
+                Ok(value) => self.values[index] = Some(value),
+                Err(error) => drop(self.errors.insert(index, error)),
+            }
+            self.settled += 1;
+        }
+    }
+}
+
 impl<R: Returns> Job for Many<R> {
     fn settle(&self, first: usize, answers: Answers<'_>) -> u32 {
         let mut content = self.lock();
         let before = content.settled;
-        for (place, answer) in answers {
-            let index = first + place as usize;
-            if content.values.len() <= index {
-                content.values.resize_with(index + 1, || None);
+        match answers {
+            Answers::Entries(entries) => {
+                for entry in entries {
+                    content.note(first + entry.place as usize, || read(entry));
+                }
             }
-            if content.values[index].is_some() || content.errors.contains_key(&index) {
-                continue;
+            Answers::Failed(places, error) => {
+                for place in places {
+                    content.note(first + place as usize, || Err(error.clone()));
+                }
             }
-            match read(answer) {
-                Ok(value) => content.values[index] = Some(value),
-                Err(error) => drop(content.errors.insert(index, error)),
-            }
-            content.settled += 1;
         }
         let settled = content.settled - before;
         self.finish(content);
@@ -174,24 +196,34 @@ impl<R: Returns> Stream<R> {
     }
 }
 
+impl<R: Returns> Flow<R> {
+    /// Notes what became of a task; how many are known more than before.
+    fn note(&mut self, index: usize, answer: impl FnOnce() -> Result<R, TaskError>) -> u32 {
+        // What lies before was taken already.
+        let Some(place) = index.checked_sub(self.first) else { return 0 };
+        while self.slots.len() <= place {
+            self.slots.push_back(Slot::Awaited);
+        }
+        if !matches!(self.slots[place], Slot::Awaited) {
+            return 0;
+        }
+        self.slots[place] = Slot::There(answer());
+        self.arrived.push_back(index);
+        1
+    }
+}
+
 impl<R: Returns> Job for Stream<R> {
     fn settle(&self, first: usize, answers: Answers<'_>) -> u32 {
         let mut flow = self.lock();
-        let mut settled = 0;
-        for (place, answer) in answers {
-            let index = first + place as usize;
-            // What lies before was taken already.
-            let Some(place) = index.checked_sub(flow.first) else { continue };
-            while flow.slots.len() <= place {
-                flow.slots.push_back(Slot::Awaited);
+        match answers {
+            Answers::Entries(entries) => {
+                entries.map(|entry| flow.note(first + entry.place as usize, || read(entry))).sum()
             }
-            if matches!(flow.slots[place], Slot::Awaited) {
-                flow.slots[place] = Slot::There(read(answer));
-                flow.arrived.push_back(index);
-                settled += 1;
+            Answers::Failed(places, error) => {
+                places.map(|place| flow.note(first + place as usize, || Err(error.clone()))).sum()
             }
         }
-        settled
     }
 }
 
@@ -246,6 +278,11 @@ impl Feeder {
     /// Which calls were given out as the last, or could not be.
     pub(super) fn last(&self) -> Range<usize> {
         self.last.clone()
+    }
+
+    /// How many calls the last chunk had.
+    pub(super) fn chunk(&self) -> usize {
+        self.last.len().max(1)
     }
 
     /// How many bytes the average argument has.

@@ -68,6 +68,12 @@ impl Line {
         self.0.ring().peek(&self.0.getting(), look).map_err(nothing)
     }
 
+    /// Whether somebody waits for a message.
+    #[inline]
+    pub(super) fn is_awaited(&self) -> bool {
+        self.0.is_awaited()
+    }
+
     /// How many messages wait.
     pub(super) fn len(&self) -> usize {
         self.0.ring().len() as usize

@@ -26,8 +26,12 @@ fn word(bytes: &[u8], at: usize) -> Option<u64> {
     Some(u64::from_ne_bytes(bytes.get(at * WORD..(at + 1) * WORD)?.try_into().ok()?))
 }
 
-fn words<const COUNT: usize>(words: [u64; COUNT]) -> Vec<u8> {
-    words.iter().flat_map(|word| word.to_ne_bytes()).collect()
+fn words<const LEN: usize>(words: impl IntoIterator<Item = u64>) -> [u8; LEN] {
+    let mut bytes = [0; LEN];
+    for (bytes, word) in bytes.chunks_exact_mut(WORD).zip(words) {
+        bytes.copy_from_slice(&word.to_ne_bytes());
+    }
+    bytes
 }
 
 /// What stands before the arguments of a chunk.
@@ -52,7 +56,7 @@ pub(super) struct Function {
 impl ChunkHeader {
     pub(super) const LEN: usize = 4 * WORD;
 
-    pub(super) fn bytes(self) -> Vec<u8> {
+    pub(super) fn bytes(self) -> [u8; Self::LEN] {
         let size = u64::from(self.ticket) << 32 | u64::from(self.count);
         words([self.chunk, size, self.function.trampoline, self.function.target])
     }
@@ -93,7 +97,9 @@ impl Report {
     pub(super) const NUDGE: Self = Self { chunk: 0, what: What::Nudge };
     pub(super) const BROKEN: Self = Self { chunk: 0, what: What::Broken };
 
-    pub(super) fn bytes(self) -> Vec<u8> {
+    const LEN: usize = 3 * WORD;
+
+    pub(super) fn bytes(self) -> [u8; Self::LEN] {
         let (kind, more) = match self.what {
             What::Results => (0, 0),
             What::Returned { from } => (1, u64::from(from)),
@@ -116,7 +122,7 @@ impl Report {
             4 => What::Nudge,
             _ => return None,
         };
-        Some((Self { chunk: word(bytes, 0)?, what }, &bytes[3 * WORD..]))
+        Some((Self { chunk: word(bytes, 0)?, what }, &bytes[Self::LEN..]))
     }
 }
 
@@ -223,7 +229,7 @@ mod tests {
     fn what_is_written_is_read() {
         let function = Function { trampoline: 5, target: u64::MAX };
         let header = ChunkHeader { chunk: 1 << 40, count: u32::MAX, ticket: 7, function };
-        let mut bytes = header.bytes();
+        let mut bytes = header.bytes().to_vec();
         bytes.push(9);
         assert_eq!(ChunkHeader::read(&bytes), Some((header, &[9][..])));
         let whats = [

@@ -37,6 +37,8 @@ use worker::Target;
 const EXIT_PRIORITY: i32 = 15;
 /// So many bytes of arguments may wait at a time, unless there are no more of them than workers.
 const WAITING: usize = 64 << 20;
+/// And so many chunks for each worker.
+const AHEAD: usize = 512;
 
 /// The result of [`Pool::map_async`].
 pub type MapResult<R> = AsyncResult<Vec<R>, MapError<R>>;
@@ -603,13 +605,15 @@ impl<'p> Chunks<'p> {
     {
         let dispatch = self.pool.dispatch();
         let room = |feeder: &Feeder, job: &Many<T::Value>| {
-            let waiting = |job: &Many<T::Value>| feeder.total() - job.settled();
-            let is_full = || {
-                let waiting = waiting(job);
-                waiting > dispatch.size && waiting.saturating_mul(feeder.average()) > WAITING
+            let is_full = |part: usize| {
+                let waiting = feeder.total() - job.settled();
+                waiting > dispatch.size
+                    && (waiting.saturating_mul(feeder.average()) > WAITING / part
+                        || waiting / feeder.chunk() > AHEAD * dispatch.size / part)
             };
-            if is_full() {
-                dispatch.wait(Deadline::NEVER, |_| (!is_full()).then_some(()));
+            if is_full(1) {
+                // Then the workers have enough for a while.
+                dispatch.wait(Deadline::NEVER, |_| (!is_full(2)).then_some(()));
             }
         };
         self.feed(function, inputs, room)?.get()

@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 const NO_HANDLES: &str = "a handle cannot be the result of a task; give it to the workers by the pool's \
                           initializer, or to a Process in its argument";
 /// A chunk that is done within this time is not shared out again.
-const BRIEF: Duration = Duration::from_micros(50);
+const BRIEF: Duration = Duration::from_micros(500);
 /// How long a worker waits that cannot report for lack of memory, before it tries again.
 const PAUSE: Duration = Duration::from_millis(20);
 /// A buffer of more bytes is not kept.
@@ -146,7 +146,6 @@ where
     desk.ready();
     let mut bench = Bench {
         desk,
-        desks: start.desks,
         crew: start.crew.max(1),
         tasks: start.tasks,
         reports: start.reports,
@@ -205,7 +204,6 @@ fn keep_panics() {
 /// What a worker has before it.
 struct Bench {
     desk: Desk,
-    desks: Desks,
     crew: usize,
     tasks: Line,
     reports: Line,
@@ -232,11 +230,8 @@ impl Bench {
     /// Takes the next chunk; false where there will be none.
     fn take(&mut self) -> bool {
         loop {
-            if self.tasks.len() == 0 {
-                self.desks.ask_for_work();
-            }
             let Self { tasks, desk, input, .. } = self;
-            let got = tasks.get(Deadline::NEVER.or_a_slice(), |bytes| {
+            let got = tasks.get(Deadline::NEVER, |bytes| {
                 let (header, _) = ChunkHeader::read(bytes)?;
                 desk.take(header.chunk, (header.count > 1).then_some(bytes));
                 input.clear();
@@ -248,7 +243,9 @@ impl Bench {
                     self.header = header;
                     (self.at, self.place) = (ChunkHeader::LEN, 0);
                     (self.next, self.end) = (0, header.count);
-                    self.since = Instant::now();
+                    if header.count > 1 {
+                        self.since = Instant::now();
+                    }
                     return true;
                 }
                 Ok(None) | Err(Nothing::Yet) => {}
@@ -277,7 +274,7 @@ impl Bench {
     #[inline]
     fn next(&mut self) -> bool {
         let rest = self.end - self.next;
-        if rest > 1 && self.desks.is_somebody_waiting() && self.since.elapsed() > BRIEF {
+        if rest > 1 && self.tasks.is_awaited() && self.since.elapsed() > BRIEF {
             self.give_back((rest / self.crew as u32).max(1));
         }
         if self.left == Some(0) {
@@ -314,7 +311,6 @@ impl Bench {
             std::thread::sleep(PAUSE);
         }
         self.end = from;
-        self.desks.answer();
     }
 
     /// Notes the result of the task at hand.

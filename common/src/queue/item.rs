@@ -49,6 +49,7 @@ macro_rules! with_plain_types {
 }
 
 /// The bytes of an item that lie in it as they are.
+#[inline]
 pub(crate) fn plain_bytes<T: 'static>(item: &T) -> Option<&[u8]> {
     let item: &dyn Any = item;
     macro_rules! look {
@@ -98,6 +99,8 @@ pub(crate) fn from_plain<T: 'static>(bytes: &[u8]) -> Result<T, DecodeError> {
     })
 }
 
+/// Inlined, so that of all these types only one is left.
+#[inline(always)]
 fn fill(item: &mut dyn Any, bytes: &[u8]) -> Option<()> {
     macro_rules! look {
         ($($type:ty)*) => {

@@ -167,6 +167,12 @@ impl RingMemory {
         }
     }
 
+    /// Whether somebody may sleep until there is an item.
+    #[inline]
+    pub(crate) fn is_awaited(&self) -> bool {
+        EventCount { word: self.word(GETTERS) }.has_sleepers()
+    }
+
     /// How many items may wait.
     pub(crate) fn limit(&self) -> u32 {
         self.word(LIMIT).load(Ordering::Relaxed)

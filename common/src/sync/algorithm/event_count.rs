@@ -53,11 +53,17 @@ impl EventCount<'_> {
         Advanced(self.word.fetch_add(STEP, Ordering::AcqRel).wrapping_add(STEP))
     }
 
+    /// Whether somebody may sleep.
+    #[inline]
+    pub(crate) fn has_sleepers(self) -> bool {
+        self.word.load(Ordering::Relaxed) & SLEEPERS != 0
+    }
+
     /// Advances and wakes one, if any may sleep. To be called after a change and a
     /// [`barrier`](super::super::word::barrier); who announces itself has another before it looks.
     #[inline]
     pub(crate) fn ring_one(self) {
-        if self.word.load(Ordering::Relaxed) & SLEEPERS != 0 {
+        if self.has_sleepers() {
             self.wake(self.advance(), 1);
         }
     }

@@ -1,12 +1,13 @@
 //! The peer `common`: the library of this course.
 
+mod pools;
 mod queue;
 mod shared_memory;
 mod sync;
 mod values;
 
-use common::{Connection, Exit, Pool, Process, StartMethod, pipe};
-use peers::{MIB, Place, Run, ms, pin, unpin, us_per};
+use common::{Connection, Exit, Process, StartMethod, pipe};
+use peers::{MIB, Place, Run, pin, unpin, us_per};
 
 fn main() {
     common::init();
@@ -18,7 +19,7 @@ fn main() {
     values::bench(&run);
     shared_memory::bench(&run);
     queue::bench(&run);
-    pools(&run);
+    pools::bench(&run);
 }
 
 fn processes(run: &Run) {
@@ -141,29 +142,4 @@ fn echo_bytes((connection, core): (Connection<(), ()>, Option<usize>)) {
     while let Ok(count) = connection.recv_bytes_into(&mut buffer) {
         connection.send_bytes(&buffer[..count]).unwrap();
     }
-}
-
-/// The tasks of a pool are claimed one by one, so a `map` is also one in chunks of 1.
-fn pools(run: &Run) {
-    if run.wants_any(&["pool_map_100k", "pool_map_100k_chunk1"]) {
-        let pool = Pool::new(2).unwrap();
-        for metric in ["pool_map_100k", "pool_map_100k_chunk1"] {
-            run.bench(metric, "ms", || {
-                ms(|| {
-                    let sums = pool.map(add_one, 0..100_000).unwrap();
-                    assert_eq!(sums.last(), Some(&100_000));
-                })
-            });
-        }
-    }
-    run.bench("pool_start_2", "ms", || {
-        ms(|| {
-            let pool = Pool::new(2).unwrap();
-            assert_eq!(pool.map(add_one, [1]).unwrap(), [2]);
-        })
-    });
-}
-
-fn add_one(number: u64) -> u64 {
-    number + 1
 }
