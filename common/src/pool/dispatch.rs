@@ -199,7 +199,7 @@ impl Dispatch {
         let leader = self.lock().leader;
         self.changed.notify_all();
         self.called.notify_all();
-        if leader != 0 && leader != thread::id() {
+        if leader != 0 && leader != thread::id() && self.is_own() {
             self.tell(Report::NUDGE, &[]);
         }
     }
@@ -298,6 +298,11 @@ impl Dispatch {
         deadline: Deadline,
         mut something: impl FnMut(&mut State) -> Option<R>,
     ) -> Option<R> {
+        if !self.is_own() {
+            // The workers are another process's, and so are the reports.
+            self.fail_all();
+            return something(&mut self.lock());
+        }
         let mut state = self.lock();
         loop {
             if let Some(found) = something(&mut state) {

@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | `processes.rs` | children, fork servers, pool workers and their parent, while they start, talk and end |
 //! | `lock.rs`, `semaphore.rs`, `condition.rs`, `event.rs`, `barrier.rs`, `queue.rs` | members of a herd that plays with one primitive |
+//! | `pool.rs` | the workers of a pool that has work for them |
 //! | `alone.rs` | members that have primitives for themselves, in the midst of their code |
 //! | `crowd.rs` | half of the processes in which thousands of threads wait |
 //! | `gone.rs` | everybody but one, who made the primitives or who did not |
@@ -23,6 +24,7 @@ mod event;
 mod gone;
 mod herd;
 mod lock;
+mod pool;
 mod processes;
 mod queue;
 mod semaphore;
@@ -60,6 +62,7 @@ fn main() {
         trial("a_barrier_that_anybody_resets_goes_on", || torture::<barrier::Throng>(2)),
         trial("a_queue_gives_each_item_once", || torture::<queue::Items<0>>(2)),
         trial("a_bounded_queue_does_as_well", || torture::<queue::Items<7>>(2)),
+        trial("a_pool_makes_each_call_once_or_says_who_was_killed", pool::torture),
         trial("a_successor_finds_all_in_order", || torture::<alone::Alone>(4)),
         trial("half_of_a_crowd_is_killed_and_the_rest_goes_on", crowd::torture),
         trial("a_handle_outlives_its_peers", gone::torture),
