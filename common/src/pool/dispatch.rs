@@ -10,6 +10,7 @@
 //! So whatever a worker has reported twice, or the pool once more after its death, does no harm.
 
 use super::error::{PoolError, TaskError};
+use super::ledger::{Ledger, Outstanding};
 use super::line::{Line, Nothing};
 use super::message::{ChunkHeader, Entries, Function, Report, What};
 use super::ticket::TicketOffice;
@@ -38,81 +39,6 @@ pub(super) enum Answers<'a> {
     Failed(std::ops::Range<u32>, TaskError),
 }
 
-/// A chunk that is given out.
-struct Outstanding {
-    job: Arc<dyn Job>,
-    function: Function,
-    /// Which task of the job is its first.
-    first: usize,
-    /// How many tasks it has, and how many are not settled.
-    count: u32,
-    left: u32,
-    /// Its ticket and 1, or 0; and whether it was cancelled, so that its worker only has to pass over it.
-    ticket: u32,
-    is_cancelled: bool,
-}
-
-/// The chunks that are given out.
-///
-/// A number consists of a place, which is used again, and of how many there have been: so it is never used
-/// again.
-#[derive(Default)]
-struct Chunks {
-    places: Vec<Option<(u64, Outstanding)>>,
-    free: Vec<u32>,
-    made: u32,
-}
-
-impl Chunks {
-    fn insert(&mut self, outstanding: Outstanding) -> u64 {
-        // 0 is nobody's number.
-        self.made = self.made.wrapping_add(1).max(1);
-        let place = self.free.pop().unwrap_or_else(|| {
-            self.places.push(None);
-            u32::try_from(self.places.len() - 1).expect("the line of tasks takes fewer")
-        });
-        let number = u64::from(self.made) << 32 | u64::from(place);
-        self.places[place as usize] = Some((number, outstanding));
-        number
-    }
-
-    fn place(&mut self, number: u64) -> Option<&mut Option<(u64, Outstanding)>> {
-        let place = self.places.get_mut(number as u32 as usize)?;
-        place.as_ref().is_some_and(|(own, _)| *own == number).then_some(place)
-    }
-
-    fn get_mut(&mut self, number: u64) -> Option<&mut Outstanding> {
-        self.place(number)?.as_mut().map(|(_, outstanding)| outstanding)
-    }
-
-    fn get(&self, number: u64) -> Option<&Outstanding> {
-        let (own, outstanding) = self.places.get(number as u32 as usize)?.as_ref()?;
-        (*own == number).then_some(outstanding)
-    }
-
-    fn remove(&mut self, number: u64) -> Option<Outstanding> {
-        let (_, outstanding) = self.place(number)?.take()?;
-        self.free.push(number as u32);
-        Some(outstanding)
-    }
-
-    fn len(&self) -> usize {
-        self.places.len() - self.free.len()
-    }
-
-    fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    fn numbers(&self) -> Vec<u64> {
-        self.places.iter().flatten().map(|(number, _)| *number).collect()
-    }
-
-    fn into_all(self) -> impl Iterator<Item = Outstanding> {
-        self.places.into_iter().flatten().map(|(_, outstanding)| outstanding)
-    }
-}
-
 /// Work that somebody asked to be done when something is settled.
 pub(super) type Callback = Box<dyn FnOnce() + Send>;
 
@@ -129,7 +55,7 @@ pub(super) enum Phase {
 #[derive(Default)]
 pub(crate) struct State {
     phase: Phase,
-    chunks: Chunks,
+    chunks: Ledger,
     /// How workers died whose tasks are reported as lost, by their numbers.
     deaths: HashMap<u32, TaskError>,
     /// Which thread reads the reports, or 0; and how many wait beside.
