@@ -10,13 +10,13 @@ mod table;
 use std::env;
 use std::fmt::Write as _;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use table::{ALGORITHMS, FOLDER, MUTANTS};
 
 fn main() {
     let here = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo says where"));
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo says where to"));
-    let algorithms = here.join(FOLDER);
+    let (algorithms, models) = (here.join(FOLDER), here.join("src/models"));
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed=src/mutants/table.rs");
     for algorithm in ALGORITHMS {
@@ -25,7 +25,7 @@ fn main() {
     }
 
     let mut families = String::new();
-    let mut list = String::from("pub(crate) static BUILT: &[(&str, &[Entry])] = &[\n");
+    let mut list = String::from("pub(crate) static BUILT: &[Entry] = &[\n");
     for mutant in MUTANTS {
         let real = algorithms.join(format!("{}.rs", mutant.algorithm));
         let text =
@@ -51,15 +51,42 @@ fn main() {
             };
             let _ = writeln!(families, "#[path = {file:?}]\npub(crate) mod {algorithm};");
         }
-        let models = here.join("src/models/mod.rs");
-        let _ = writeln!(families, "}}\n#[path = {models:?}]\npub(crate) mod models;\n}}");
-        let (models, _) = mutant.model.split_once("::").unwrap_or_else(|| {
+        let _ = writeln!(families, "}}\nmod models {{");
+        let (file, model) = mutant.model.split_once("::").unwrap_or_else(|| {
             panic!("mutant {name}: its model is called FILE::NAME, as in lock::takes_turns")
         });
-        let _ = writeln!(list, "({name:?}, {name}::models::{models}::MODELS),");
+        for needed in with_what_it_needs(&models, file) {
+            let path = models.join(format!("{needed}.rs"));
+            let _ = writeln!(families, "#[path = {path:?}]\npub(crate) mod {needed};");
+        }
+        // Of the file's models only this one is compiled to its end.
+        let _ =
+            writeln!(families, "}}\npub(crate) use models::{file}::each::{model} as MODEL;\n}}");
+        let _ = writeln!(list, "{name}::MODEL,");
     }
     list.push_str("];\n");
     let path = out.join("mutants.rs");
     fs::write(&path, families + &list)
         .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+}
+
+/// A file of models, and those whose words it uses.
+fn with_what_it_needs(models: &Path, file: &str) -> Vec<String> {
+    let mut needed = vec![file.to_owned()];
+    let mut seen = 0;
+    while let Some(file) = needed.get(seen) {
+        let path = models.join(format!("{file}.rs"));
+        println!("cargo::rerun-if-changed={}", path.display());
+        let text =
+            fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let others =
+            text.lines().filter_map(|line| line.strip_prefix("use super::")?.split_once("::"));
+        for (other, _) in others {
+            if other != "super" && !needed.iter().any(|needed| needed == other) {
+                needed.push(other.to_owned());
+            }
+        }
+        seen += 1;
+    }
+    needed
 }

@@ -15,10 +15,15 @@ use std::rc::Rc;
 /// A model's name and what runs it.
 pub(crate) type Entry = (&'static str, fn());
 
-/// The models of a file, under the names of their functions.
+/// The models of a file, under the names of their functions; all of them, and each alone.
 macro_rules! models {
     ($($name:ident),* $(,)?) => {
-        pub(crate) const MODELS: &[crate::explore::Entry] = &[$((stringify!($name), $name)),*];
+        pub(crate) const MODELS: &[crate::explore::Entry] = &[$(each::$name),*];
+
+        #[allow(non_upper_case_globals, reason = "they have the names of their functions")]
+        pub(crate) mod each {
+            $(pub(crate) const $name: crate::explore::Entry = (stringify!($name), super::$name);)*
+        }
     };
 }
 pub(crate) use models;
@@ -56,6 +61,12 @@ impl Model {
     /// Lets all sleeps end when no thread can go on. Without it that is a deadlock.
     pub(crate) fn slices(mut self) -> Self {
         self.conditions.slices = true;
+        self
+    }
+
+    /// Lets it be time to look for the dead whenever one asks. Without it, it is so once after a slice.
+    pub(crate) fn always_due(mut self) -> Self {
+        self.conditions.always_due = true;
         self
     }
 

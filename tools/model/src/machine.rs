@@ -69,6 +69,8 @@ pub(crate) struct Conditions {
     pub(crate) kernel: Kernel,
     /// Whether time passes when all wait: then every sleep ends.
     pub(crate) slices: bool,
+    /// Whether it is time to look for the dead at any moment, and not only after a slice.
+    pub(crate) always_due: bool,
     /// How many sleeps of each thread end at any moment.
     pub(crate) spurious: u32,
     /// For each mortal thread, in the order of their start, before which of its steps it dies.
@@ -114,6 +116,8 @@ struct Sleeper {
     word: Rc<Kept>,
     /// It sleeps for a while only, and sees by itself that it has left the queue.
     is_light: bool,
+    /// It sleeps until nobody else can go on.
+    rests: bool,
 }
 
 /// One step of the order that is being tried.
@@ -133,6 +137,8 @@ struct Machine {
     mortals: usize,
     killed: Vec<usize>,
     marks: u32,
+    /// Whether a slice has ended, and nobody has looked for the dead since.
+    is_due: bool,
     steps: Vec<Step>,
 }
 
@@ -190,6 +196,11 @@ pub(crate) fn shut_down() -> Tally {
 /// How many words of the dead the kernel has marked so far.
 pub(crate) fn marks() -> u32 {
     with(|machine| machine.marks)
+}
+
+/// Whether this thread is to look for the dead.
+pub(crate) fn is_due() -> bool {
+    with(|machine| std::mem::take(&mut machine.is_due) || machine.conditions.always_due)
 }
 
 /// The id of this thread.
@@ -297,6 +308,11 @@ pub(crate) fn join_all<T, const N: usize>(handles: [Handle<T>; N]) -> [T; N] {
 }
 
 impl<T> Handle<T> {
+    /// The thread's id.
+    pub(crate) fn id(&self) -> u32 {
+        self.place as u32 + 1
+    }
+
     /// Waits for its end.
     pub(crate) fn join(self) -> T {
         self.join_mortal().expect("only a mortal thread is killed")
@@ -488,7 +504,8 @@ pub(crate) fn sleep(
         } else {
             runner.waits = Wait::Asleep;
         }
-        machine.sleepers.push(Sleeper { thread, word: Rc::clone(word), is_light });
+        let word = Rc::clone(word);
+        machine.sleepers.push(Sleeper { thread, word, is_light, rests: false });
         is_light
     });
     if is_light {
@@ -514,7 +531,24 @@ fn leave_the_queue(id: ThreadId) {
     }
 }
 
-/// If nobody can go on, and sleeps are slices, time passes until all have ended.
+/// Waits until nobody else can go on.
+pub(crate) fn rest() {
+    let (value, links) = (AtomicU32::new(0), UnsafeCell::new(()));
+    let word = Rc::new(Kept { name: "rest", value, links });
+    let thread = thread::current();
+    let id = thread.id();
+    with(|machine| {
+        machine.runner().waits = Wait::Asleep;
+        machine.sleepers.push(Sleeper { thread, word, is_light: false, rests: true });
+    });
+    end_slices();
+    if with(|machine| machine.sleeper(id).is_some()) {
+        thread::park();
+    }
+}
+
+/// If nobody can go on, those do who rest. If nobody rests, and sleeps are slices, time passes until all
+/// have ended.
 fn end_slices() {
     let woken = with(|machine| {
         let is_stuck = |runner: &Runner| match runner.waits {
@@ -522,10 +556,15 @@ fn end_slices() {
             Wait::Asleep | Wait::Over => true,
             Wait::End(other) => machine.runners[other].waits != Wait::Over,
         };
-        if !machine.conditions.slices || !machine.runners.iter().all(is_stuck) {
+        if !machine.runners.iter().all(is_stuck) {
             return Vec::new();
         }
+        let resting: Vec<_> = machine.sleepers.extract_if(.., |sleeper| sleeper.rests).collect();
+        if !resting.is_empty() || !machine.conditions.slices {
+            return resting;
+        }
         machine.tell(None, || "all wait, and time passes".to_owned());
+        machine.is_due = true;
         std::mem::take(&mut machine.sleepers)
     });
     rise(&woken);

@@ -20,8 +20,14 @@ use std::time::Instant;
 /// The models by the name of their file.
 const FILES: &[(&str, &[Entry])] = &[
     ("machine", models::machine::MODELS),
+    ("barrier", models::barrier::MODELS),
+    ("condition", models::condition::MODELS),
     ("event", models::event::MODELS),
+    ("event_count", models::event_count::MODELS),
     ("lock", models::lock::MODELS),
+    ("members", models::members::MODELS),
+    ("rlock", models::rlock::MODELS),
+    ("semaphore", models::semaphore::MODELS),
 ];
 
 fn main() {
@@ -61,7 +67,7 @@ fn trial(name: String, talks: bool, run: impl FnOnce() + Send + 'static) -> Tria
 
 /// What `common` has, what the table lists, and what is tried is the same.
 fn every_algorithm_is_tried() -> Result<(), Failed> {
-    use mutants::table::{ALGORITHMS, FOLDER, MUTANTS, UNTRIED};
+    use mutants::table::{ALGORITHMS, FOLDER, MUTANTS};
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(FOLDER);
     for file in std::fs::read_dir(folder)? {
         let file = file?.file_name();
@@ -73,10 +79,9 @@ fn every_algorithm_is_tried() -> Result<(), Failed> {
     for name in ALGORITHMS {
         let has_model = FILES.iter().any(|(file, models)| file == name && !models.is_empty());
         let has_mutant = MUTANTS.iter().any(|mutant| mutant.algorithm == *name);
-        if UNTRIED.contains(name) == (has_model && has_mutant) {
+        if !(has_model && has_mutant) {
             return Err(format!(
-                "{name}: model {has_model}, mutant {has_mutant}; with both, and only then, it \
-                 leaves `UNTRIED` in src/mutants/table.rs"
+                "{name}: model {has_model}, mutant {has_mutant}; see README.md, \"A new algorithm\""
             )
             .into());
         }

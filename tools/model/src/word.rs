@@ -9,7 +9,7 @@
 //! | the clock | a [`Deadline`] passes after a number of sleeps |
 //! | the kernel's list of a thread's words | [`Record`] tells the machine |
 //! | several threads in a process | each thread is a process of its own |
-//! | who looks for dead processes rests in between | it is always time to look |
+//! | who looks for dead processes rests in between | it is time to look once after each slice; where a model asks for it, always |
 //!
 //! Every operation is first a moment at which a mortal thread may die.
 
@@ -172,9 +172,10 @@ pub(crate) fn requeue(word: &Word, expected: u32, other: &Word, count: u32) -> O
     machine::requeue(Location::caller(), &word.0, expected, &other.0, count)
 }
 
-/// It is always time: who looks for those that are gone finds no more than there is.
+/// Whether it is time to look for processes that are gone, and this thread is the one to do it: one is,
+/// after each slice.
 pub(crate) fn is_due(_last: &Word) -> bool {
-    true
+    machine::is_due()
 }
 
 /// A process; here every thread is one.
@@ -186,13 +187,18 @@ pub(crate) struct Identity {
 
 /// This process.
 pub(crate) fn this_process() -> Identity {
-    Identity { pid: me(), started: 0 }
+    that_with_id(me())
+}
+
+/// The only process that there is with this id.
+pub(crate) fn that_with_id(pid: u32) -> Identity {
+    Identity { pid, started: 1000 + pid }
 }
 
 /// Whether it runs.
 pub(crate) fn is_alive(process: Identity) -> bool {
     machine::moment();
-    machine::is_alive(process.pid)
+    process == that_with_id(process.pid) && machine::is_alive(process.pid)
 }
 
 // Where the others are is for those who spin; here nobody does.

@@ -21,8 +21,14 @@
 //! does not end is what must not be; so a notification counts all who wait, and not only those who do
 //! not seem to be notified already.
 //!
+//! Who notifies writes `owed` first. If it is killed before it raises `until`, more is owed to those who
+//! waited at an earlier notification than they were promised. In the other order, one who came later
+//! could take what they were promised, and nobody would owe them anything.
+//!
 //! Who is notified could do nothing while the notifier holds the lock. So it is not woken: it is moved
-//! from the sleepers of the condition to those of the lock, of which each give-back wakes one.
+//! from the sleepers of the condition to those of the lock, of which each give-back wakes one. Who is
+//! woken there is expected to take the lock and, when it gives it back, to wake the next. One that finds
+//! its notification taken by another sleeps again instead, and passes the wake-up on before.
 
 use super::super::word::{Deadline, Ordering, WAITERS, Word, compare, is_due, sign, spin};
 use super::event_count::EventCount;
@@ -127,7 +133,7 @@ impl Condition<'_> {
 
     /// Whether there was a notification since one with this number came to wait.
     fn was_notified(self, number: u32) -> bool {
-        number.wrapping_sub(self.until.load(Ordering::Relaxed)).cast_signed() < 0
+        number.wrapping_sub(get(self.until)).cast_signed() < 0
     }
 
     /// Notifies at most `count` of those who wait. To be called by the lock's holder only.
@@ -138,10 +144,10 @@ impl Condition<'_> {
             return;
         }
         sign(self.notified);
+        self.owed.store(get(self.owed).saturating_add(count).min(waiting), Ordering::Release);
         // What is owed already may be owed to one who is dead, and then nobody who waits may take it before
         // this step. So all that wait may from here on, also where no more can be owed.
         set(self.until, get(self.next));
-        self.owed.store(get(self.owed).saturating_add(count).min(waiting), Ordering::Release);
         let advanced = self.sleepers.advance();
         // Whoever gives the lock back wakes the next of its sleepers.
         if self.sleepers.move_to(advanced, self.lock.record.word(), count) > 0 {

@@ -51,6 +51,10 @@ impl Semaphore<'_> {
         let (mut has_waited, mut is_due) = (false, false);
         loop {
             if !self.enter(deadline) {
+                // It was perhaps woken for a permit, which is now there for another.
+                if has_waited && self.free() > 0 {
+                    self.sleepers.wake(self.sleepers.advance(), 1);
+                }
                 return None;
             }
             if let Some(permit) = self.take_free(wanted) {

@@ -2,7 +2,7 @@
 
 use super::super::algorithm::lock::{HOLDER_DIED, HOLDER_PANICKED, Lock, NOTHING, Refused};
 use crate::explore::{Data, Failure, Model, models, must_fail, saw, shared};
-use crate::machine::{self, Handle, Kernel, join_all, spawn, spawn_mortal};
+use crate::machine::{self, Handle, Kernel, join_all, rest, spawn, spawn_mortal};
 use crate::word::{Deadline, Record, Word};
 use std::cell::Cell;
 
@@ -292,6 +292,7 @@ fn a_slice_finds_a_wake_up_that_died_while_another_came_first() {
         main.take();
         let mortal = spawn_mortal(move || mortal.take());
         let other = spawn(move || other.take());
+        rest();
         main.hold();
         // If it comes before the one that was woken, the word does not say that others sleep. If that
         // one dies now, the kernel finds the word held, and wakes nobody.
@@ -299,7 +300,7 @@ fn a_slice_finds_a_wake_up_that_died_while_another_came_first() {
         other.join();
         mortal.join_mortal();
     }
-    let model = Model::new().preemptions(2);
+    let model = Model::new().preemptions(1);
     model.clone().slices().check(scenario);
     must_fail(Failure::Deadlock, || model.check(scenario));
 }

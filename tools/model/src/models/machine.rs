@@ -1,16 +1,17 @@
 //! The machine itself: what it stands for must hold in it, or the other models show nothing.
 
 use crate::explore::{Data, Failure, Model, models, must_fail, saw, shared};
-use crate::machine::{Kernel, spawn, spawn_mortal};
+use crate::machine::{Kernel, join_all, rest, spawn, spawn_mortal};
 use crate::word::{
-    DIED, Deadline, HOLDER, Identity, Ordering, Record, WAITERS, Word, is_alive, requeue, sleep,
-    this_process, wake,
+    DIED, Deadline, HOLDER, Ordering, Record, WAITERS, Word, is_alive, requeue, sleep,
+    that_with_id, this_process, wake,
 };
 
 models![
     a_sleep_that_nobody_ends_is_a_deadlock,
     a_changed_word_does_not_sleep,
     a_slice_ends_by_itself,
+    who_rests_goes_on_when_nobody_else_can,
     a_limited_sleep_ends_before_or_after_what_others_do,
     memory_that_nothing_orders_is_a_race,
     who_is_moved_is_woken_by_the_other_word,
@@ -52,6 +53,16 @@ fn a_slice_ends_by_itself() {
         other.join();
     };
     must_fail(Failure::Endless, || Model::new().slices().check(never));
+}
+
+fn who_rests_goes_on_when_nobody_else_can() {
+    Model::new().check(|| {
+        let [one, two, main] = shared(word());
+        let sleepers = [one, two].map(|word| spawn(move || sleep(&word, 0, Deadline::NEVER)));
+        rest();
+        assert_eq!(wake(&main, 2), 2, "both sleep");
+        join_all(sleepers);
+    });
 }
 
 fn a_changed_word_does_not_sleep() {
@@ -193,7 +204,7 @@ fn one_that_is_killed_is_seen_to_be_gone() {
             mortal.load(Ordering::Relaxed)
         });
         let pid = main.load(Ordering::Acquire);
-        let process = Identity { pid, started: 0 };
+        let process = that_with_id(pid);
         if pid != 0 {
             saw(if is_alive(process) { "alive" } else { "gone" });
         }
