@@ -44,6 +44,8 @@ pub struct Block {
     pub stderr: bool,
     /// The seconds that it may take, as `elapsed:` says.
     pub elapsed: Option<(f64, Option<f64>)>,
+    /// How many different process ids stand at its `[PID]`, as `pids:` says.
+    pub pids: Option<usize>,
     /// What comes on standard output.
     pub output: Promise,
 }
@@ -220,6 +222,7 @@ impl<'a> Parser<'a> {
             exit: fence.exit,
             stderr: fence.stderr,
             elapsed: fence.elapsed,
+            pids: fence.pids,
             output,
         })
     }
@@ -227,7 +230,7 @@ impl<'a> Parser<'a> {
     /// The words of the fence at this line.
     fn fence(&self) -> Result<Fence, String> {
         let line = self.peek().unwrap_or_default().trim_end();
-        let mut fence = Fence { order: Order::Exact, exit: 0, stderr: false, elapsed: None };
+        let mut fence = Fence { order: Order::Exact, exit: 0, stderr: false, elapsed: None, pids: None };
         let mut words = line.split(',');
         if words.next() != Some("```console") {
             return Err("a fence in a header is ```console".into());
@@ -235,13 +238,17 @@ impl<'a> Parser<'a> {
         for word in words {
             let unknown = || {
                 format!(
-                    "`{word}`: a fence knows any-order, elapsed:LOW..HIGH, exit:STATUS and stderr"
+                    "`{word}`: a fence knows any-order, elapsed:LOW..HIGH, exit:STATUS, pids:COUNT and \
+                     stderr"
                 )
             };
             match word.split_once(':') {
                 None if word == "any-order" => fence.order = Order::Any,
                 None if word == "stderr" => fence.stderr = true,
                 Some(("exit", status)) => fence.exit = status.parse().map_err(|_| unknown())?,
+                Some(("pids", count)) => {
+                    fence.pids = Some(count.parse().map_err(|_| unknown())?);
+                }
                 Some(("elapsed", range)) => {
                     let (low, high) = range.split_once("..").ok_or_else(unknown)?;
                     let seconds = |text: &str| {
@@ -303,6 +310,7 @@ struct Fence {
     exit: i32,
     stderr: bool,
     elapsed: Option<(f64, Option<f64>)>,
+    pids: Option<usize>,
 }
 
 #[cfg(test)]
@@ -421,7 +429,7 @@ fn main() {}
     #[test]
     fn a_bad_fence_is_refused() {
         for word in
-            ["any_order", "elapsed:2", "elapsed:5..2", "elapsed:..3", "exit:x", "exit", " stderr"]
+            ["any_order", "elapsed:2", "elapsed:5..2", "elapsed:..3", "exit:x", "exit", "pids:two", " stderr"]
         {
             let error = error("any-order,elapsed:2..10,stderr", word);
             assert!(error.problem.contains(word), "{word}: {error}");

@@ -164,6 +164,10 @@ fn judge(block: &Block, run: Run) -> Result<(), String> {
             format!("{error}\nrule broken: nothing comes on standard error; if it may, the fence says `stderr`")
         })?;
     }
+    let pids = block.output.count_pids(&run.stdout);
+    if let Some(promised) = block.pids.filter(|&promised| promised != pids) {
+        return Err(format!("rule broken: [PID] is {promised} different process ids, not {pids}"));
+    }
     let Some((low, high)) = block.elapsed else { return Ok(()) };
     let took = run.elapsed.as_secs_f64();
     match high {
@@ -261,6 +265,15 @@ mod tests {
         let error = judged("console", "x", "echo x; echo why >&2").expect_err("standard error");
         assert!(error.contains("nothing comes on standard error"), "{error}");
         assert_eq!(judged("console,stderr", "x", "echo x; echo why >&2"), Ok(()));
+    }
+
+    #[test]
+    fn process_ids_are_counted() {
+        let echo = "echo 'a 7'; echo 'a 8'; echo 'a 7'";
+        let promise = "a [PID]\n//! a [PID]\n//! a [PID]";
+        assert_eq!(judged("console,any-order,pids:2", promise, echo), Ok(()));
+        let error = judged("console,pids:3", promise, echo).expect_err("another number");
+        assert!(error.contains("3 different process ids, not 2"), "{error}");
     }
 
     #[test]

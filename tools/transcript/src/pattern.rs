@@ -97,6 +97,22 @@ impl Pattern {
         &self.source
     }
 
+    /// The process ids of `line` for which the pattern has no name; none if it does not match.
+    pub(crate) fn nameless_pids(&self, line: &str) -> Vec<String> {
+        let mut pieces = self.pieces.clone();
+        for (place, piece) in pieces.iter_mut().enumerate() {
+            if *piece == Piece::Placeholder(Kind::Pid, None) {
+                // No name that can be written begins like this.
+                let name = Name { kind: Kind::Pid, word: format!("#{place}") };
+                *piece = Piece::Placeholder(Kind::Pid, Some(name));
+            }
+        }
+        let mut found = Vec::new();
+        read(&pieces, line.trim_end(), &mut Reading::new(), &mut found);
+        let first = found.into_iter().next().unwrap_or_default();
+        first.into_iter().filter(|(name, _)| name.word.starts_with('#')).map(|(_, pid)| pid).collect()
+    }
+
     /// All ways to read `line` as this pattern; none if it does not match. Whether a name keeps its text
     /// is not asked here.
     pub fn readings(&self, line: &str) -> Vec<Reading> {

@@ -139,6 +139,16 @@ impl Promise {
         }
     }
 
+    /// How many different process ids stand at the `[PID]` of output that keeps the promise.
+    pub fn count_pids(&self, output: &str) -> usize {
+        let patterns = || self.lines.iter().filter_map(|line| line.pattern.as_ref());
+        let pids = output.lines().flat_map(|line| {
+            let found = patterns().map(|pattern| pattern.nameless_pids(line));
+            found.into_iter().find(|pids| !pids.is_empty()).unwrap_or_default()
+        });
+        pids.collect::<BTreeSet<String>>().len()
+    }
+
     fn line(&self, number: usize, source: &str) -> Result<Line, String> {
         let source = source.trim_end();
         let mut line = Line {
