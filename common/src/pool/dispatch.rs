@@ -9,6 +9,7 @@
 //! A report is believed once: a task is settled by the first, and a part of a chunk is given out again once.
 //! So whatever a worker has reported twice, or the pool once more after its death, does no harm.
 
+use super::PoolState;
 use super::error::{PoolError, TaskError};
 use super::ledger::{Ledger, Outstanding};
 use super::line::{Line, Nothing};
@@ -471,12 +472,12 @@ impl Dispatch {
 }
 
 impl Phase {
-    pub(super) fn name(&self) -> &'static str {
+    pub(super) fn state(&self) -> PoolState {
         match self {
-            Self::Running => "running",
-            Self::Closed => "closed",
-            Self::Terminated => "terminated",
-            Self::Broken(_) => "broken",
+            Self::Running => PoolState::Running,
+            Self::Closed => PoolState::Closed,
+            Self::Terminated => PoolState::Terminated,
+            Self::Broken(_) => PoolState::Broken,
         }
     }
 

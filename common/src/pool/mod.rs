@@ -26,7 +26,7 @@ use crate::process::Finalizer;
 use crate::sync::word::Deadline;
 use attendant::Attendant;
 use crew::{Crew, GRACE};
-use dispatch::{Dispatch, Job, Phase};
+use dispatch::{Dispatch, Job};
 use job::{Feeder, One};
 use promise::Promise;
 use serde::Serialize;
@@ -402,10 +402,11 @@ impl Pool {
         self.dispatch().size
     }
 
-    /// Whether it takes calls.
+    /// Whether it takes calls, and if not, why (in Python: `_state`).
+    #[doc(alias = "_state")]
     #[must_use]
-    pub fn is_running(&self) -> bool {
-        self.dispatch().check().is_ok()
+    pub fn state(&self) -> PoolState {
+        self.dispatch().lock().phase().state()
     }
 
     /// How many chunks wait for a worker at this moment; a call by itself is one.
@@ -436,11 +437,36 @@ impl Pool {
     }
 }
 
-/// As Python shows it: `Pool(running, 4 workers)`.
+/// Whether a pool takes calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum PoolState {
+    /// It does.
+    Running,
+    /// It was closed: what it has will be done.
+    Closed,
+    /// It was terminated.
+    Terminated,
+    /// It could not go on.
+    Broken,
+}
+
+/// As Python writes it: `RUN`, `CLOSE`, `TERMINATE`; and `BROKEN`.
+impl fmt::Display for PoolState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Running => "RUN",
+            Self::Closed => "CLOSE",
+            Self::Terminated => "TERMINATE",
+            Self::Broken => "BROKEN",
+        })
+    }
+}
+
+/// `Pool(RUN, 4 workers)`.
 impl fmt::Debug for Pool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let phase = self.dispatch().lock().phase().name();
-        write!(f, "Pool({phase}, {} workers)", self.len())
+        write!(f, "Pool({}, {} workers)", self.state(), self.len())
     }
 }
 
@@ -455,7 +481,7 @@ impl Office {
     /// Waits until all calls are made and the workers have left.
     fn finish(&self) {
         self.dispatch.wait(Deadline::NEVER, |state| state.is_idle().then_some(()));
-        if matches!(self.dispatch.lock().phase(), Phase::Closed) {
+        if self.dispatch.lock().phase().state() == PoolState::Closed {
             self.crew.leave();
         }
     }

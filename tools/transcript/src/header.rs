@@ -230,7 +230,8 @@ impl<'a> Parser<'a> {
     /// The words of the fence at this line.
     fn fence(&self) -> Result<Fence, String> {
         let line = self.peek().unwrap_or_default().trim_end();
-        let mut fence = Fence { order: Order::Exact, exit: 0, stderr: false, elapsed: None, pids: None };
+        let mut fence =
+            Fence { order: Order::Exact, exit: 0, stderr: false, elapsed: None, pids: None };
         let mut words = line.split(',');
         if words.next() != Some("```console") {
             return Err("a fence in a header is ```console".into());
@@ -428,9 +429,16 @@ fn main() {}
 
     #[test]
     fn a_bad_fence_is_refused() {
-        for word in
-            ["any_order", "elapsed:2", "elapsed:5..2", "elapsed:..3", "exit:x", "exit", "pids:two", " stderr"]
-        {
+        for word in [
+            "any_order",
+            "elapsed:2",
+            "elapsed:5..2",
+            "elapsed:..3",
+            "exit:x",
+            "exit",
+            "pids:two",
+            " stderr",
+        ] {
             let error = error("any-order,elapsed:2..10,stderr", word);
             assert!(error.problem.contains(word), "{word}: {error}");
             assert_eq!(error.line, 6);

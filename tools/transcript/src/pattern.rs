@@ -110,7 +110,11 @@ impl Pattern {
         let mut found = Vec::new();
         read(&pieces, line.trim_end(), &mut Reading::new(), &mut found);
         let first = found.into_iter().next().unwrap_or_default();
-        first.into_iter().filter(|(name, _)| name.word.starts_with('#')).map(|(_, pid)| pid).collect()
+        first
+            .into_iter()
+            .filter(|(name, _)| name.word.starts_with('#'))
+            .map(|(_, pid)| pid)
+            .collect()
     }
 
     /// All ways to read `line` as this pattern; none if it does not match. Whether a name keeps its text

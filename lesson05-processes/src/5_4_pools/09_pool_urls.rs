@@ -1,0 +1,50 @@
+//! # Worker pools: a list of URLs (document 002)
+//!
+//! Five workers do ten things that take two seconds each; `map` keeps the order of the results.
+//!
+//! ```console,any-order,elapsed:4..
+//! $ cargo run -p lesson05-processes --bin pool_urls
+//! Processing http://example.com/page0...
+//! Processing http://example.com/page1...
+//! Processing http://example.com/page2...
+//! Processing http://example.com/page3...
+//! Processing http://example.com/page4...
+//! Processing http://example.com/page5...
+//! Processing http://example.com/page6...
+//! Processing http://example.com/page7...
+//! Processing http://example.com/page8...
+//! Processing http://example.com/page9...
+//! Content of http://example.com/page0  <- after all above
+//! Content of http://example.com/page1  <- after above
+//! Content of http://example.com/page2  <- after above
+//! Content of http://example.com/page3  <- after above
+//! Content of http://example.com/page4  <- after above
+//! Content of http://example.com/page5  <- after above
+//! Content of http://example.com/page6  <- after above
+//! Content of http://example.com/page7  <- after above
+//! Content of http://example.com/page8  <- after above
+//! Content of http://example.com/page9  <- after above
+//! ```
+//!
+//! Observe: two rounds of two seconds, not ten.
+//! Try: 4 workers, then 10. When does another worker no longer help?
+
+use common::Pool;
+use std::thread::sleep;
+use std::time::Duration;
+
+fn process_url(url: String) -> String {
+    println!("Processing {url}...");
+    sleep(Duration::from_secs(2)); // The time that it takes to process it.
+    format!("Content of {url}")
+}
+
+fn main() -> common::Result<()> {
+    common::init();
+    let urls = (0..10).map(|i| format!("http://example.com/page{i}"));
+    let pool = Pool::new(5)?;
+    for result in pool.map(process_url, urls)? {
+        println!("{result}");
+    }
+    Ok(())
+}
