@@ -15,6 +15,7 @@
 //! | [`queue`] | items that any number of processes put and get | `Queue` |
 //! | [`pool`] | a fixed number of processes that share out the calls | `Pool` |
 //! | [`executor`] | the same, each call a future that can be cancelled | `ProcessPoolExecutor` |
+//! | [`thread_pool`] | the same calls by threads, to compare | `ThreadPool` |
 //! | [`log`] | a log with a stopwatch | the course's `Log` |
 //! | [`point`] | what every operation passes first, for whoever wants to watch | |
 //! | [`codec`] | what a message looks like, and its limits | `pickle` |
@@ -78,6 +79,7 @@ pub mod queue;
 pub mod pool;
 
 pub mod executor;
+pub mod thread_pool;
 
 pub mod codec;
 pub mod error;
@@ -98,4 +100,5 @@ pub use log::Log;
 pub use pool::Pool;
 pub use process::{Child, Exit, Process, Signal, StartMethod, init, is_child, set_start_method};
 pub use queue::Queue;
+pub use thread_pool::ThreadPool;
 pub use value::{Plain, Value};

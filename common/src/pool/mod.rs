@@ -12,6 +12,7 @@ mod job;
 mod ledger;
 mod line;
 mod message;
+pub(crate) mod panic;
 mod promise;
 mod ticket;
 mod worker;

@@ -6,6 +6,7 @@
 use super::desk::{Desk, Desks};
 use super::line::{Line, Nothing};
 use super::message::{self, ChunkHeader, Entries, Failure, Function, Report, What};
+use super::panic::{Panicked, caught};
 use super::ticket::Tickets;
 use crate::process::Outcome;
 use crate::queue::item;
@@ -13,9 +14,7 @@ use crate::sync::word::Deadline;
 use crate::sys::entry::{self, Distance};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use std::cell::RefCell;
 use std::io::{self, Write as _};
-use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -120,11 +119,6 @@ where
 /// The code that knows the types of a chunk's function.
 type Trampoline = fn(Distance, &mut Bench);
 
-thread_local! {
-    /// The panic of the task that this thread runs; `None` while it runs none.
-    static PANIC: RefCell<Option<(String, String)>> = const { RefCell::new(None) };
-}
-
 /// What a worker process calls; its exit code.
 pub(super) fn main<I, R>(start: Start<I>) -> i32
 where
@@ -142,7 +136,6 @@ where
             return code;
         }
     }
-    keep_panics();
     desk.ready();
     let mut bench = Bench {
         desk,
@@ -174,31 +167,6 @@ where
         }
     }
     0
-}
-
-/// Keeps what a task's panic says for the parent; a panic outside a task prints as ever.
-fn keep_panics() {
-    let before = panic::take_hook();
-    panic::set_hook(Box::new(move |info| {
-        // At the end of the process it is gone, and no task runs.
-        let kept = PANIC.try_with(|panic| match &mut *panic.borrow_mut() {
-            Some(panic) => {
-                let payload = info.payload();
-                let message = payload
-                    .downcast_ref::<&str>()
-                    .copied()
-                    .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
-                    .unwrap_or("a value that is no text");
-                let place = info.location().map(ToString::to_string).unwrap_or_default();
-                *panic = (message.to_string(), place);
-                true
-            }
-            None => false,
-        });
-        if !kept.unwrap_or(false) {
-            before(info);
-        }
-    }));
 }
 
 /// What a worker has before it.
@@ -370,16 +338,9 @@ impl Bench {
 /// Does the tasks of a chunk: the trampoline, which knows the types.
 fn work<T: Target>(target: Distance, bench: &mut Bench) {
     let Some(function) = T::at(target) else { return };
-    PANIC.set(Some(Default::default()));
-    while panic::catch_unwind(AssertUnwindSafe(|| all::<T>(function, bench))).is_err_and(|panic| {
-        // Dropping what was thrown might panic again.
-        std::mem::forget(panic);
-        true
-    }) {
-        let (message, place) = PANIC.replace(Some(Default::default())).unwrap_or_default();
+    while let Err(Panicked { message, place }) = caught(|| all::<T>(function, bench)) {
         bench.fail(&Failure::Panicked { message, place });
     }
-    PANIC.set(None);
 }
 
 /// Does the tasks of a chunk until one panics.
