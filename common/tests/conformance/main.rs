@@ -21,6 +21,7 @@
 //! | [`shared_memory`] | blocks and lists with a name |
 //! | [`value`] | values and arrays, and the allocator beneath them |
 //! | [`tracker`] | what removes them after a program that is killed |
+//! | [`pool`] | pools, and the life of their workers |
 //! | [`finalize`] | what runs at the end |
 //! | [`edge`] | the rest |
 
@@ -30,6 +31,7 @@ mod connection;
 mod edge;
 mod finalize;
 mod lock;
+mod pool;
 mod process;
 mod program;
 mod semaphore;
@@ -56,6 +58,7 @@ fn main() {
         value::trials(),
         shared_memory::trials(),
         tracker::trials(),
+        pool::trials(),
         finalize::trials(),
         edge::trials(),
     ];
