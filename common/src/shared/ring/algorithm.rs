@@ -21,11 +21,16 @@
 //! | --- | --- | --- |
 //! | `tail` | the put lock | where the next item goes |
 //! | `seen_head` | the put lock | `head`, as those who put last saw it |
-//! | `spare` | the put lock | 1 + a segment that is taken and not published yet, or 0 |
+//! | `spare` | the put lock | 1 + a segment that may be taken and not published yet, or 0 |
 //! | `head` | the get lock | where the next item comes from |
 //! | `seen_tail` | the get lock | `tail`, as those who get last saw it |
-//! | `doomed` | the get lock | 1 + a segment that is left and not given back yet, or 0 |
+//! | `doomed` | the get lock | 1 + a segment that may be left and not given back yet, or 0 |
 //! | `shut` | the put lock | not 0 when nothing more may come |
+//!
+//! A segment is spare before it is taken, and doomed before it is left. Who finds one that is, when it
+//! comes to have the lock, knows that the holder before was killed, or panicked, or had no memory, and gives
+//! it back; but not where `tail` or `head` is in it. The number of a doomed one may be free already, and is
+//! taken by nobody as long as it may be given back once more.
 //!
 //! Each side rereads the other's place only when what it remembers is not enough, so that their two cache
 //! lines stay apart while there are items and room.
@@ -35,7 +40,7 @@
 //! [`barrier`].
 
 use crate::sync::algorithm::event_count::EventCount;
-use crate::sync::algorithm::lock::{HOLDER_DIED, Lock};
+use crate::sync::algorithm::lock::Lock;
 use crate::sync::word::{Deadline, Ordering, Wide, Word, barrier, sign, spin};
 
 /// What lies at a place, in the lowest bits.
@@ -81,8 +86,9 @@ pub(crate) trait Memory {
         work: impl FnOnce(&mut [u8]) -> R,
     ) -> Result<R, Self::Error>;
 
-    /// Takes a segment of so many bytes.
-    fn allocate(&self, len: usize) -> Result<u32, Self::Error>;
+    /// Takes a segment of so many bytes: the first that is free and that `claim`, which is asked before,
+    /// does not refuse.
+    fn allocate(&self, len: usize, claim: impl Fn(u32) -> bool) -> Result<u32, Self::Error>;
 
     /// Gives a segment back; nothing where that is done already.
     fn free(&self, segment: u32);
@@ -326,13 +332,32 @@ impl Ring<'_> {
         let len = memory.len(tail.segment).saturating_mul(2).min(LARGE);
         // Several of its kind fit, as long as that is not much.
         let len = len.max(need.saturating_mul(4).min(LARGE)).max(need + UNIT).max(FIRST);
-        let segment = memory.allocate(len)?;
+        let segment = memory.allocate(len, |segment| self.claim(segment))?;
         // Of an earlier segment with this number nothing may be remembered.
         self.look_at_head();
-        self.spare.store(segment + 1, Ordering::Relaxed);
         let header = u64::from(segment) << KIND_BITS | JUMP;
         memory.set_header(tail.segment, tail.offset, header)?;
         Ok(Place { segment, offset: 0, count: tail.count })
+    }
+
+    /// Notes that a segment will be taken; false where it must not be, because it is doomed.
+    fn claim(self, segment: u32) -> bool {
+        if self.doomed.load(Ordering::Relaxed) == segment + 1 {
+            return false;
+        }
+        self.spare.store(segment + 1, Ordering::Relaxed);
+        true
+    }
+
+    /// Gives a spare segment back, unless it is published. To be called with the put lock.
+    fn settle_spare<M: Memory>(self, memory: &M) {
+        let spare = self.spare.load(Ordering::Relaxed);
+        if spare != 0 {
+            if Place::of(self.tail.load(Ordering::Relaxed)).segment != spare - 1 {
+                memory.free(spare - 1);
+            }
+            self.spare.store(0, Ordering::Relaxed);
+        }
     }
 
     /// Takes an item: what `read` makes of it; waits for one until the deadline.
@@ -454,23 +479,20 @@ impl Ring<'_> {
             return;
         }
         let turn = Turn(self.put);
+        self.settle_spare(memory);
         let tail = self.look_at_tail();
-        // Whoever put here last and was killed is for the next who puts to clean up after.
-        if self.put.has_news() || tail.count != head.count {
+        if tail.count != head.count {
             return;
         }
-        let Ok(segment) = memory.allocate(FIRST) else { return };
-        self.spare.store(segment + 1, Ordering::Relaxed);
+        let Ok(segment) = memory.allocate(FIRST, |segment| self.claim(segment)) else { return };
         let jump = u64::from(segment) << KIND_BITS | JUMP;
         if memory.set_header(tail.segment, tail.offset, jump).is_ok() {
             let next = Place { segment, offset: 0, count: tail.count };
             self.tail.store(next.word(), Ordering::Release);
             self.seen_tail.store(next.word(), Ordering::Relaxed);
             self.seen_head.store(head.word(), Ordering::Relaxed);
-        } else {
-            memory.free(segment);
         }
-        self.spare.store(0, Ordering::Relaxed);
+        self.settle_spare(memory);
         drop(turn);
         // Over whatever markers still lie before it.
         while Place::of(self.head.load(Ordering::Relaxed)).segment != segment {
@@ -492,14 +514,7 @@ impl Ring<'_> {
         if self.put.take(deadline).is_err() {
             return false;
         }
-        if self.put.take_news() == HOLDER_DIED {
-            let spare = self.spare.load(Ordering::Relaxed);
-            let tail = Place::of(self.tail.load(Ordering::Relaxed));
-            if spare != 0 && tail.segment != spare - 1 {
-                memory.free(spare - 1);
-            }
-            self.spare.store(0, Ordering::Relaxed);
-        }
+        self.settle_spare(memory);
         true
     }
 
@@ -508,10 +523,9 @@ impl Ring<'_> {
         if self.get.take(deadline).is_err() {
             return false;
         }
-        if self.get.take_news() == HOLDER_DIED {
-            let doomed = self.doomed.load(Ordering::Relaxed);
-            let head = Place::of(self.head.load(Ordering::Relaxed));
-            if doomed != 0 && head.segment != doomed - 1 {
+        let doomed = self.doomed.load(Ordering::Relaxed);
+        if doomed != 0 {
+            if Place::of(self.head.load(Ordering::Relaxed)).segment != doomed - 1 {
                 memory.free(doomed - 1);
             }
             self.doomed.store(0, Ordering::Relaxed);
