@@ -196,6 +196,9 @@ impl Ring<'_> {
         let mut has_spun = false;
         loop {
             if !self.enter_put(memory, deadline.at_least_a_slice()) {
+                if has_spun && self.has_room_at(Ordering::Acquire) {
+                    pass_on(self.putters);
+                }
                 return Err(NotPut::Full);
             }
             let turn = Turn(self.put);
@@ -203,11 +206,14 @@ impl Ring<'_> {
                 return Err(NotPut::Shut);
             }
             if self.has_room() {
-                self.write(memory, len, write)?;
+                let written = self.write(memory, len, write);
                 drop(turn);
                 barrier();
-                self.getters.ring_one();
-                return Ok(());
+                match written {
+                    Ok(()) => self.getters.ring_one(),
+                    Err(_) => pass_on(self.putters),
+                }
+                return written;
             }
             let announced = has_spun.then(|| self.putters.announce());
             // Between the announcement and the sleep.
@@ -370,19 +376,24 @@ impl Ring<'_> {
         let mut has_spun = false;
         loop {
             if !self.enter_get(memory, deadline.at_least_a_slice()) {
+                if has_spun && self.has_item_at(Ordering::Acquire) {
+                    pass_on(self.getters);
+                }
                 return Err(NotGot::Empty);
             }
             let turn = Turn(self.get);
             // Before the look: what was put before the shutting is seen.
             let is_shut = self.shut.load(Ordering::Acquire) != 0;
             if self.has_item() {
-                let value = self.read(memory, read)?;
+                let value = self.read(memory, read);
                 drop(turn);
-                if self.most < MOST {
+                if value.is_err() {
+                    pass_on(self.getters);
+                } else if self.most < MOST {
                     barrier();
                     self.putters.ring_one();
                 }
-                return Ok(value);
+                return value;
             }
             self.shrink(memory);
             if is_shut {
@@ -550,6 +561,12 @@ impl Ring<'_> {
         let head = Place::of(self.head.load(Ordering::Acquire));
         Place::of(self.tail.load(Ordering::Acquire)).items_since(head)
     }
+}
+
+/// Wakes another in the place of this thread, which has perhaps been woken, and makes nothing of it.
+#[cold]
+fn pass_on(sleepers: EventCount) {
+    sleepers.wake(sleepers.advance(), 1);
 }
 
 /// A lock that is given back at the end.
