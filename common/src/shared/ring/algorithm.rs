@@ -39,9 +39,9 @@
 //! it for sleepers must not change places; between them lies the swap that gives the lock back, and a
 //! [`barrier`].
 
-use crate::sync::algorithm::event_count::EventCount;
-use crate::sync::algorithm::lock::Lock;
-use crate::sync::word::{Deadline, Ordering, Wide, Word, barrier, sign, spin};
+use super::event_count::EventCount;
+use super::lock::Lock;
+use super::word::{Deadline, Ordering, Wide, Word, barrier, sign, spin};
 
 /// What lies at a place, in the lowest bits.
 const ITEM: u64 = 1;
@@ -68,7 +68,7 @@ pub(crate) const LONGEST: usize = UNIT << OFFSET_BITS;
 pub(crate) const FIRST: usize = 64 << 10;
 const LARGE: usize = 64 << 20;
 /// A segment of at most so many bytes is kept when the ring is empty.
-pub(super) const KEPT: usize = 4 << 20;
+pub(crate) const KEPT: usize = 4 << 20;
 
 /// The memory of a ring as one side sees it. To be used by the holder of that side's lock only.
 pub(crate) trait Memory {
