@@ -11,30 +11,29 @@ use std::env;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
-use table::{ALGORITHMS, FOLDER, MUTANTS};
+use table::{ALGORITHMS, file_of, mutants};
 
 fn main() {
     let here = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo says where"));
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo says where to"));
-    let (algorithms, models) = (here.join(FOLDER), here.join("src/models"));
+    let models = here.join("src/models");
     println!("cargo::rerun-if-changed=build.rs");
-    println!("cargo::rerun-if-changed=src/mutants/table.rs");
+    println!("cargo::rerun-if-changed=src/mutants");
     for algorithm in ALGORITHMS {
-        let file = algorithms.join(format!("{algorithm}.rs"));
-        println!("cargo::rerun-if-changed={}", file.display());
+        println!("cargo::rerun-if-changed={}", here.join(file_of(algorithm)).display());
     }
 
     let mut families = String::new();
     let mut list = String::from("pub(crate) static BUILT: &[Entry] = &[\n");
-    for mutant in MUTANTS {
-        let real = algorithms.join(format!("{}.rs", mutant.algorithm));
+    for mutant in mutants() {
+        let real = here.join(file_of(mutant.algorithm));
         let text =
             fs::read_to_string(&real).unwrap_or_else(|error| panic!("{}: {error}", real.display()));
         let count = text.matches(mutant.snippet).count();
         assert!(
             count == 1,
             "mutant {}: its snippet stands {count} times in {}, and must stand there once; \
-             mend it in src/mutants/table.rs",
+             mend it in src/mutants",
             mutant.name,
             real.display()
         );
@@ -43,11 +42,14 @@ fn main() {
             .unwrap_or_else(|error| panic!("{}: {error}", changed.display()));
 
         let name = mutant.name;
-        let _ = writeln!(families, "pub(crate) mod {name} {{\nuse crate::word;\nmod algorithm {{");
+        let _ = writeln!(
+            families,
+            "pub(crate) mod {name} {{\nuse crate::word;\nmod algorithm {{\nuse crate::word;"
+        );
         for algorithm in ALGORITHMS {
             let file = match *algorithm == mutant.algorithm {
                 true => changed.clone(),
-                false => algorithms.join(format!("{algorithm}.rs")),
+                false => here.join(file_of(algorithm)),
             };
             let _ = writeln!(families, "#[path = {file:?}]\npub(crate) mod {algorithm};");
         }

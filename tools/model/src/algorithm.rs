@@ -1,5 +1,7 @@
 //! The very files that `common` is built from.
 
+use crate::word;
+
 #[path = "../../../common/src/sync/algorithm/barrier.rs"]
 pub(crate) mod barrier;
 #[path = "../../../common/src/sync/algorithm/condition.rs"]
@@ -12,6 +14,8 @@ pub(crate) mod event_count;
 pub(crate) mod lock;
 #[path = "../../../common/src/sync/algorithm/members.rs"]
 pub(crate) mod members;
+#[path = "../../../common/src/shared/ring/algorithm.rs"]
+pub(crate) mod ring;
 #[path = "../../../common/src/sync/algorithm/rlock.rs"]
 pub(crate) mod rlock;
 #[path = "../../../common/src/sync/algorithm/semaphore.rs"]

@@ -210,22 +210,22 @@ pub(crate) fn text(payload: &(dyn Any + Send)) -> &str {
 }
 
 /// Memory that a primitive protects. Loom watches that no two threads touch it in no order.
-pub(crate) struct Data {
+pub(crate) struct Data<T = u32> {
     memory: loom::cell::UnsafeCell<()>,
-    value: Cell<u32>,
+    value: Cell<T>,
 }
 
-impl Data {
-    pub(crate) fn new(value: u32) -> Self {
+impl<T: Copy> Data<T> {
+    pub(crate) fn new(value: T) -> Self {
         Self { memory: loom::cell::UnsafeCell::new(()), value: Cell::new(value) }
     }
 
-    pub(crate) fn get(&self) -> u32 {
+    pub(crate) fn get(&self) -> T {
         self.memory.with(|_| ());
         self.value.get()
     }
 
-    pub(crate) fn set(&self, value: u32) {
+    pub(crate) fn set(&self, value: T) {
         self.memory.with_mut(|_| ());
         self.value.set(value);
     }

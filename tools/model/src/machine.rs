@@ -15,11 +15,12 @@
 //!
 //! # Death
 //!
-//! A mortal thread asks before each of its steps whether it dies ([`moment`]). Dying is unwinding, with
-//! nothing to unwind; at the top of the thread the kernel's work is done: each word in the thread's
-//! list that bears its id becomes [`DIED`], keeps [`WAITERS`], and wakes one sleeper if it has any. The
-//! pending word comes last, and if nobody holds it, it wakes one sleeper and stays as it is. Kernels
-//! before 6.2 did so only if it was 0, and lost a wake-up where it was [`DIED`].
+//! A mortal thread asks before each of its steps whether it dies ([`moment`]). Dying is unwinding, in
+//! which destructors find words that do nothing ([`unwinds`]); at the top of the thread the kernel's work
+//! is done: each word in the thread's list that bears its id becomes [`DIED`], keeps [`WAITERS`], and
+//! wakes one sleeper if it has any. The pending word comes last, and if nobody holds it, it wakes one
+//! sleeper and stays as it is. Kernels before 6.2 did so only if it was 0, and lost a wake-up where it was
+//! [`DIED`].
 //!
 //! One who is killed in his sleep leaves the queue, and that is the same as dying just before he joins
 //! it, however much later. One who is killed after he was woken has swallowed the wake-up.
@@ -114,8 +115,6 @@ impl Runner {
 struct Sleeper {
     thread: Thread,
     word: Rc<Kept>,
-    /// It sleeps for a while only, and sees by itself that it has left the queue.
-    is_light: bool,
     /// It sleeps until nobody else can go on.
     rests: bool,
 }
@@ -235,20 +234,18 @@ pub(crate) fn is_over(deadline: usize) -> bool {
 // The trace.
 
 /// Writes down a step on a word.
-pub(crate) fn note(
+pub(crate) fn note<T: fmt::Display>(
     at: &'static Location<'static>,
     word: &'static str,
     what: &'static str,
     order: Ordering,
-    before: u32,
-    after: Option<u32>,
+    before: T,
+    after: Option<T>,
 ) {
     with(|machine| {
         machine.tell(Some(at), || match after {
-            None => format!("{word}: {what} ({order:?}) sees {}", Bits(before)),
-            Some(after) => {
-                format!("{word}: {what} ({order:?}) {} -> {}", Bits(before), Bits(after))
-            }
+            None => format!("{word}: {what} ({order:?}) sees {before}"),
+            Some(after) => format!("{word}: {what} ({order:?}) {before} -> {after}"),
         });
     });
 }
@@ -259,7 +256,7 @@ pub(crate) fn remark(text: &'static str) {
 }
 
 /// A value with the names of its highest bits.
-struct Bits(u32);
+pub(crate) struct Bits(pub(crate) u32);
 
 impl fmt::Display for Bits {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -346,7 +343,7 @@ pub(crate) fn spawn_mortal<T: 'static>(run: impl FnOnce() -> T + 'static) -> Han
 fn start<T: 'static>(mortal: Option<usize>, run: impl FnOnce() -> T + 'static) -> Handle<T> {
     let life = Rc::new(AtomicU32::new(1));
     let handle = thread::spawn(move || {
-        // The algorithms have no destructors, so to unwind changes nothing.
+        // To unwind changes nothing.
         let end = match panic::catch_unwind(AssertUnwindSafe(run)) {
             Ok(end) => Some(end),
             Err(payload) if payload.is::<Killed>() => {
@@ -368,6 +365,12 @@ fn start<T: 'static>(mortal: Option<usize>, run: impl FnOnce() -> T + 'static) -
         machine.runners.len() - 1
     });
     Handle { place, handle }
+}
+
+/// Whether this thread unwinds, because it is killed or the model has failed. What destructors do then
+/// does not happen.
+pub(crate) fn unwinds() -> bool {
+    std::thread::panicking()
 }
 
 /// A moment at which a mortal thread may die.
@@ -505,7 +508,7 @@ pub(crate) fn sleep(
             runner.waits = Wait::Asleep;
         }
         let word = Rc::clone(word);
-        machine.sleepers.push(Sleeper { thread, word, is_light, rests: false });
+        machine.sleepers.push(Sleeper { thread, word, rests: false });
         is_light
     });
     if is_light {
@@ -526,9 +529,11 @@ fn leave_the_queue(id: ThreadId) {
         // Who comes first, this sleeper or one who wakes it? Both act on the word.
         word.latest();
         if with(|machine| machine.remove_sleeper(id, &word)) {
-            break;
+            return;
         }
     }
+    // It was woken, and does not wait here.
+    thread::park();
 }
 
 /// Waits until nobody else can go on.
@@ -539,7 +544,7 @@ pub(crate) fn rest() {
     let id = thread.id();
     with(|machine| {
         machine.runner().waits = Wait::Asleep;
-        machine.sleepers.push(Sleeper { thread, word, is_light: false, rests: true });
+        machine.sleepers.push(Sleeper { thread, word, rests: true });
     });
     end_slices();
     if with(|machine| machine.sleeper(id).is_some()) {
@@ -572,7 +577,7 @@ fn end_slices() {
 
 /// Lets threads go on that have been taken from the queue.
 fn rise(woken: &[Sleeper]) {
-    for sleeper in woken.iter().filter(|sleeper| !sleeper.is_light) {
+    for sleeper in woken {
         with(|machine| {
             let id = sleeper.thread.id();
             let runner = machine.runners.iter_mut().find(|runner| runner.id == id);

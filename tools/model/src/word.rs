@@ -6,6 +6,7 @@
 //! | a sleep is a slice of 100 ms at most | it lasts until somebody wakes the sleeper, so that a lost wake-up is a deadlock; where a model asks for slices, it also ends when nobody can go on |
 //! | `spin` looks for a while | looks once: loom runs the others before and after the look anyhow |
 //! | `sign`, `ask`, `compare` note where the others are, for those who spin | nothing, because nobody spins |
+//! | `barrier` is enough for the processor, beside a swap | a fence of the memory model |
 //! | the clock | a [`Deadline`] passes after a number of sleeps |
 //! | the kernel's list of a thread's words | [`Record`] tells the machine |
 //! | several threads in a process | each thread is a process of its own |
@@ -13,9 +14,9 @@
 //!
 //! Every operation is first a moment at which a mortal thread may die.
 
-use crate::machine::{self, Kept};
+use crate::machine::{self, Bits, Kept};
 use loom::cell::UnsafeCell;
-use loom::sync::atomic::AtomicU32;
+use loom::sync::atomic::{self, AtomicU32, AtomicU64};
 use std::fmt;
 use std::panic::Location;
 use std::rc::Rc;
@@ -45,9 +46,13 @@ impl Word {
         order: Ordering,
         act: impl FnOnce(&AtomicU32) -> (u32, Option<u32>),
     ) -> (u32, Option<u32>) {
+        if machine::unwinds() {
+            return (0, None);
+        }
         machine::moment();
         let (before, after) = act(&self.0.value);
-        machine::note(Location::caller(), self.0.name, what, order, before, after);
+        let shown = (Bits(before), after.map(Bits));
+        machine::note(Location::caller(), self.0.name, what, order, shown.0, shown.1);
         (before, after)
     }
 
@@ -124,6 +129,55 @@ impl fmt::Debug for Word {
     }
 }
 
+/// A word of shared memory that holds more, and on which nobody sleeps.
+pub(crate) struct Wide {
+    name: &'static str,
+    value: AtomicU64,
+}
+
+impl Wide {
+    /// A word with a name, for the trace of an order that fails.
+    pub(crate) fn new(name: &'static str, value: u64) -> Self {
+        Self { name, value: AtomicU64::new(value) }
+    }
+
+    #[track_caller]
+    pub(crate) fn load(&self, order: Ordering) -> u64 {
+        if machine::unwinds() {
+            return 0;
+        }
+        machine::moment();
+        let value = self.value.load(order);
+        machine::note(Location::caller(), self.name, "load", order, Digits(value), None);
+        value
+    }
+
+    #[track_caller]
+    pub(crate) fn store(&self, value: u64, order: Ordering) {
+        if machine::unwinds() {
+            return;
+        }
+        machine::moment();
+        self.value.store(value, order);
+        let shown = (Digits(value), Some(Digits(value)));
+        machine::note(Location::caller(), self.name, "store", order, shown.0, shown.1);
+    }
+}
+
+/// A value of which each part may mean something else.
+struct Digits(u64);
+
+impl fmt::Display for Digits {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:#x}", self.0)
+    }
+}
+
+/// Between a store and a load: the load comes after the store.
+pub(crate) fn barrier() {
+    atomic::fence(Ordering::SeqCst);
+}
+
 /// When a wait ends at the latest.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Deadline(Option<usize>);
@@ -138,6 +192,14 @@ impl Deadline {
 
     pub(crate) fn is_never(self) -> bool {
         self.0.is_none()
+    }
+
+    /// One that allows a sleep, where this one does not.
+    pub(crate) fn at_least_a_slice(self) -> Self {
+        match self.0 {
+            Some(_) if self.has_passed() => Self::sleeps(1),
+            _ => self,
+        }
     }
 
     /// Whether it is over.
@@ -238,8 +300,10 @@ impl<'a> Record<'a> {
 
     /// Says that this thread is about to take the word, or to give it back.
     pub(crate) fn begin(self) -> Step<'a> {
-        machine::moment();
-        machine::set_pending(Some(&self.word.0));
+        if !machine::unwinds() {
+            machine::moment();
+            machine::set_pending(Some(&self.word.0));
+        }
         Step { record: self, id: me() }
     }
 }
@@ -260,6 +324,9 @@ impl Step<'_> {
 
     /// Says that the word is taken or given back, or will not be.
     pub(crate) fn end(self) {
+        if machine::unwinds() {
+            return;
+        }
         machine::moment();
         machine::set_pending(None);
     }

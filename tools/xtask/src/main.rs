@@ -59,7 +59,7 @@ enum Chore {
     },
     /// What a point costs while nobody listens, in instructions
     Points,
-    /// The algorithms of `common::sync` in every order of their steps, and with planted bugs
+    /// The algorithms of `common::sync` and the queue in every order of their steps, and with planted bugs
     Model,
     /// Processes killed at random instants, some thousand times
     Torture,

@@ -21,11 +21,16 @@
 //! | --- | --- | --- |
 //! | `tail` | the put lock | where the next item goes |
 //! | `seen_head` | the put lock | `head`, as those who put last saw it |
-//! | `spare` | the put lock | 1 + a segment that is taken and not published yet, or 0 |
+//! | `spare` | the put lock | 1 + a segment that may be taken and not published yet, or 0 |
 //! | `head` | the get lock | where the next item comes from |
 //! | `seen_tail` | the get lock | `tail`, as those who get last saw it |
-//! | `doomed` | the get lock | 1 + a segment that is left and not given back yet, or 0 |
+//! | `doomed` | the get lock | 1 + a segment that may be left and not given back yet, or 0 |
 //! | `shut` | the put lock | not 0 when nothing more may come |
+//!
+//! A segment is spare before it is taken, and doomed before it is left. Who finds one that is, when it
+//! comes to have the lock, knows that the holder before was killed, or panicked, or had no memory, and gives
+//! it back; but not where `tail` or `head` is in it. The number of a doomed one may be free already, and is
+//! taken by nobody as long as it may be given back once more.
 //!
 //! Each side rereads the other's place only when what it remembers is not enough, so that their two cache
 //! lines stay apart while there are items and room.
@@ -34,9 +39,9 @@
 //! it for sleepers must not change places; between them lies the swap that gives the lock back, and a
 //! [`barrier`].
 
-use crate::sync::algorithm::event_count::EventCount;
-use crate::sync::algorithm::lock::{HOLDER_DIED, Lock};
-use crate::sync::word::{Deadline, Ordering, Wide, Word, barrier, sign, spin};
+use super::event_count::EventCount;
+use super::lock::Lock;
+use super::word::{Deadline, Ordering, Wide, Word, barrier, sign, spin};
 
 /// What lies at a place, in the lowest bits.
 const ITEM: u64 = 1;
@@ -63,7 +68,7 @@ pub(crate) const LONGEST: usize = UNIT << OFFSET_BITS;
 pub(crate) const FIRST: usize = 64 << 10;
 const LARGE: usize = 64 << 20;
 /// A segment of at most so many bytes is kept when the ring is empty.
-pub(super) const KEPT: usize = 4 << 20;
+pub(crate) const KEPT: usize = 4 << 20;
 
 /// The memory of a ring as one side sees it. To be used by the holder of that side's lock only.
 pub(crate) trait Memory {
@@ -81,8 +86,9 @@ pub(crate) trait Memory {
         work: impl FnOnce(&mut [u8]) -> R,
     ) -> Result<R, Self::Error>;
 
-    /// Takes a segment of so many bytes.
-    fn allocate(&self, len: usize) -> Result<u32, Self::Error>;
+    /// Takes a segment of so many bytes: the first that is free and that `claim`, which is asked before,
+    /// does not refuse.
+    fn allocate(&self, len: usize, claim: impl Fn(u32) -> bool) -> Result<u32, Self::Error>;
 
     /// Gives a segment back; nothing where that is done already.
     fn free(&self, segment: u32);
@@ -190,6 +196,9 @@ impl Ring<'_> {
         let mut has_spun = false;
         loop {
             if !self.enter_put(memory, deadline.at_least_a_slice()) {
+                if has_spun && self.has_room_at(Ordering::Acquire) {
+                    pass_on(self.putters);
+                }
                 return Err(NotPut::Full);
             }
             let turn = Turn(self.put);
@@ -197,11 +206,14 @@ impl Ring<'_> {
                 return Err(NotPut::Shut);
             }
             if self.has_room() {
-                self.write(memory, len, write)?;
+                let written = self.write(memory, len, write);
                 drop(turn);
                 barrier();
-                self.getters.ring_one();
-                return Ok(());
+                match written {
+                    Ok(()) => self.getters.ring_one(),
+                    Err(_) => pass_on(self.putters),
+                }
+                return written;
             }
             let announced = has_spun.then(|| self.putters.announce());
             // Between the announcement and the sleep.
@@ -326,13 +338,32 @@ impl Ring<'_> {
         let len = memory.len(tail.segment).saturating_mul(2).min(LARGE);
         // Several of its kind fit, as long as that is not much.
         let len = len.max(need.saturating_mul(4).min(LARGE)).max(need + UNIT).max(FIRST);
-        let segment = memory.allocate(len)?;
+        let segment = memory.allocate(len, |segment| self.claim(segment))?;
         // Of an earlier segment with this number nothing may be remembered.
         self.look_at_head();
-        self.spare.store(segment + 1, Ordering::Relaxed);
         let header = u64::from(segment) << KIND_BITS | JUMP;
         memory.set_header(tail.segment, tail.offset, header)?;
         Ok(Place { segment, offset: 0, count: tail.count })
+    }
+
+    /// Notes that a segment will be taken; false where it must not be, because it is doomed.
+    fn claim(self, segment: u32) -> bool {
+        if self.doomed.load(Ordering::Relaxed) == segment + 1 {
+            return false;
+        }
+        self.spare.store(segment + 1, Ordering::Relaxed);
+        true
+    }
+
+    /// Gives a spare segment back, unless it is published. To be called with the put lock.
+    fn settle_spare<M: Memory>(self, memory: &M) {
+        let spare = self.spare.load(Ordering::Relaxed);
+        if spare != 0 {
+            if Place::of(self.tail.load(Ordering::Relaxed)).segment != spare - 1 {
+                memory.free(spare - 1);
+            }
+            self.spare.store(0, Ordering::Relaxed);
+        }
     }
 
     /// Takes an item: what `read` makes of it; waits for one until the deadline.
@@ -345,19 +376,24 @@ impl Ring<'_> {
         let mut has_spun = false;
         loop {
             if !self.enter_get(memory, deadline.at_least_a_slice()) {
+                if has_spun && self.has_item_at(Ordering::Acquire) {
+                    pass_on(self.getters);
+                }
                 return Err(NotGot::Empty);
             }
             let turn = Turn(self.get);
             // Before the look: what was put before the shutting is seen.
             let is_shut = self.shut.load(Ordering::Acquire) != 0;
             if self.has_item() {
-                let value = self.read(memory, read)?;
+                let value = self.read(memory, read);
                 drop(turn);
-                if self.most < MOST {
+                if value.is_err() {
+                    pass_on(self.getters);
+                } else if self.most < MOST {
                     barrier();
                     self.putters.ring_one();
                 }
-                return Ok(value);
+                return value;
             }
             self.shrink(memory);
             if is_shut {
@@ -478,23 +514,20 @@ impl Ring<'_> {
             return;
         }
         let turn = Turn(self.put);
+        self.settle_spare(memory);
         let tail = self.look_at_tail();
-        // Whoever put here last and was killed is for the next who puts to clean up after.
-        if self.put.has_news() || tail.count != head.count {
+        if tail.count != head.count {
             return;
         }
-        let Ok(segment) = memory.allocate(FIRST) else { return };
-        self.spare.store(segment + 1, Ordering::Relaxed);
+        let Ok(segment) = memory.allocate(FIRST, |segment| self.claim(segment)) else { return };
         let jump = u64::from(segment) << KIND_BITS | JUMP;
         if memory.set_header(tail.segment, tail.offset, jump).is_ok() {
             let next = Place { segment, offset: 0, count: tail.count };
             self.tail.store(next.word(), Ordering::Release);
             self.seen_tail.store(next.word(), Ordering::Relaxed);
             self.seen_head.store(head.word(), Ordering::Relaxed);
-        } else {
-            memory.free(segment);
         }
-        self.spare.store(0, Ordering::Relaxed);
+        self.settle_spare(memory);
         drop(turn);
         // Over whatever markers still lie before it.
         while Place::of(self.head.load(Ordering::Relaxed)).segment != segment {
@@ -516,14 +549,7 @@ impl Ring<'_> {
         if self.put.take(deadline).is_err() {
             return false;
         }
-        if self.put.take_news() == HOLDER_DIED {
-            let spare = self.spare.load(Ordering::Relaxed);
-            let tail = Place::of(self.tail.load(Ordering::Relaxed));
-            if spare != 0 && tail.segment != spare - 1 {
-                memory.free(spare - 1);
-            }
-            self.spare.store(0, Ordering::Relaxed);
-        }
+        self.settle_spare(memory);
         true
     }
 
@@ -532,10 +558,9 @@ impl Ring<'_> {
         if self.get.take(deadline).is_err() {
             return false;
         }
-        if self.get.take_news() == HOLDER_DIED {
-            let doomed = self.doomed.load(Ordering::Relaxed);
-            let head = Place::of(self.head.load(Ordering::Relaxed));
-            if doomed != 0 && head.segment != doomed - 1 {
+        let doomed = self.doomed.load(Ordering::Relaxed);
+        if doomed != 0 {
+            if Place::of(self.head.load(Ordering::Relaxed)).segment != doomed - 1 {
                 memory.free(doomed - 1);
             }
             self.doomed.store(0, Ordering::Relaxed);
@@ -560,6 +585,12 @@ impl Ring<'_> {
         let head = Place::of(self.head.load(Ordering::Acquire));
         Place::of(self.tail.load(Ordering::Acquire)).items_since(head)
     }
+}
+
+/// Wakes another in the place of this thread, which has perhaps been woken, and makes nothing of it.
+#[cold]
+fn pass_on(sleepers: EventCount) {
+    sleepers.wake(sleepers.advance(), 1);
 }
 
 /// A lock that is given back at the end.

@@ -257,10 +257,11 @@ impl Memory for View<'_> {
         Ok(work(bytes))
     }
 
-    fn allocate(&self, len: usize) -> io::Result<u32> {
+    fn allocate(&self, len: usize, claim: impl Fn(u32) -> bool) -> io::Result<u32> {
         let len = len.checked_next_multiple_of(PAGE).ok_or(io::ErrorKind::OutOfMemory)?;
         let all: Vec<_> = (0..SEGMENTS as u32).map(|segment| self.ring.place(segment)).collect();
-        let free = all.iter().position(|place| place.1 == 0).ok_or(io::ErrorKind::OutOfMemory)?;
+        let free = (0..).zip(&all).find(|&(segment, place)| place.1 == 0 && claim(segment));
+        let (segment, _) = free.ok_or(io::ErrorKind::OutOfMemory)?;
         let mut taken: Vec<_> = all.into_iter().filter(|place| place.1 != 0).collect();
         taken.sort_unstable();
         // The first gap that is long enough.
@@ -271,11 +272,12 @@ impl Memory for View<'_> {
             }
             offset = offset.max(begin.saturating_add(taken));
         }
-        memory::reserve_part(&*self.ring.file, offset, len)?;
-        let [offset_word, len_word] = self.ring.segment(free as u32);
+        // The place first: where this thread is killed, whoever gives the segment back finds its pages.
+        let [offset_word, len_word] = self.ring.segment(segment);
         offset_word.store(offset as u64, Ordering::Relaxed);
         len_word.store(len as u64, Ordering::Release);
-        Ok(free as u32)
+        memory::reserve_part(&*self.ring.file, offset, len).inspect_err(|_| self.free(segment))?;
+        Ok(segment)
     }
 
     fn free(&self, segment: u32) {
@@ -369,6 +371,23 @@ mod tests {
             assert!(put(&ring, &item(number, number % 3000)));
             assert!(get(&ring) == Some(item(number, number % 3000)));
         }
+        assert_eq!(bytes_in(&ring), FIRST);
+    }
+
+    #[test]
+    fn a_segment_is_taken_that_may_be_and_given_back_once() {
+        let ring = RingMemory::new("test", 1, MOST).unwrap();
+        let memory = ring.putting();
+        assert_eq!(memory.allocate(FIRST, |segment| segment > 1).unwrap(), 2);
+        assert_eq!(memory.allocate(FIRST, |_| true).unwrap(), 1);
+        assert_eq!([1, 2].map(|segment| ring.place(segment).0), [PAGE + 2 * FIRST, PAGE + FIRST]);
+        let refused = memory.allocate(FIRST, |_| false).unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::OutOfMemory);
+        [1, 2, 2].into_iter().for_each(|segment| memory.free(segment));
+        assert_eq!(bytes_in(&ring), FIRST);
+        assert!(memory::pages(&*ring.file).unwrap() * 512 <= PAGE + FIRST);
+        // More than there is.
+        assert!(memory.allocate(usize::MAX / 4, |_| true).is_err());
         assert_eq!(bytes_in(&ring), FIRST);
     }
 

@@ -210,11 +210,6 @@ impl Lock<'_> {
         }
     }
 
-    /// Whether there is something for the holder.
-    pub(crate) fn has_news(self) -> bool {
-        self.news.load(Ordering::Relaxed) != NOTHING
-    }
-
     /// What the holder is told, once.
     pub(crate) fn take_news(self) -> u32 {
         match self.news.load(Ordering::Relaxed) {

@@ -7,5 +7,6 @@ pub(crate) mod event_count;
 pub(crate) mod lock;
 pub(crate) mod machine;
 pub(crate) mod members;
+pub(crate) mod ring;
 pub(crate) mod rlock;
 pub(crate) mod semaphore;

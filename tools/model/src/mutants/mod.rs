@@ -6,7 +6,7 @@
 pub(crate) mod table;
 
 use crate::explore::{Entry, must_fail};
-use table::{MUTANTS, Mutant};
+use table::Mutant;
 
 /// What the build has made: the algorithms once more for each mutant, and the model that must catch it.
 #[allow(unused, clippy::all, reason = "a bug may leave a name unused, and so may a model")]
@@ -18,7 +18,7 @@ mod built {
 
 /// The mutants, with the model that must catch each.
 pub(crate) fn all() -> impl Iterator<Item = (&'static Mutant, Entry)> {
-    MUTANTS.iter().zip(built::BUILT.iter().copied())
+    table::mutants().zip(built::BUILT.iter().copied())
 }
 
 /// Runs the model of a mutant; it must fail as the table says.
