@@ -178,14 +178,20 @@ impl Office {
         let (mut fruitless, mut failed) = (0, 0);
         loop {
             let workers = self.lock().clone();
-            if workers.is_empty() && (self.is_leaving() || !self.replaces) {
+            if workers.is_empty() && self.is_leaving() {
                 return;
             }
             let pause = (failed > 0).then_some(PAUSE);
             let mut watched: Vec<_> =
                 workers.iter().map(|worker| (worker.child.as_fd(), Interest::Read)).collect();
             watched.push((wake.as_fd(), Interest::Close));
-            let Ok(mut news) = socket::poll(&watched, pause) else { return };
+            let mut news = match socket::poll(&watched, pause) {
+                Ok(news) => news,
+                Err(error) => {
+                    let error = TaskError::NoWorkers(error.to_string());
+                    return self.dispatch.break_when_read(error);
+                }
+            };
             if news.pop().is_some_and(|news| news.closed) {
                 return;
             }

@@ -22,6 +22,8 @@
 //! | [`value`] | values and arrays, and the allocator beneath them |
 //! | [`tracker`] | what removes them after a program that is killed |
 //! | [`pool`] | pools, and the life of their workers |
+//! | [`executor`] | executors: calls, death, the end |
+//! | [`futures`] | futures, and waiting for several |
 //! | [`finalize`] | what runs at the end |
 //! | [`edge`] | the rest |
 
@@ -29,7 +31,9 @@ mod barrier;
 mod condition;
 mod connection;
 mod edge;
+mod executor;
 mod finalize;
+mod futures;
 mod lock;
 mod pool;
 mod process;
@@ -59,6 +63,8 @@ fn main() {
         shared_memory::trials(),
         tracker::trials(),
         pool::trials(),
+        executor::trials(),
+        futures::trials(),
         finalize::trials(),
         edge::trials(),
     ];
