@@ -5,7 +5,7 @@ use crate::connection::{RecvError, RecvIntoError, SendError};
 use crate::executor::ResultTimeoutError;
 use crate::pool::{CallError, GetTimeoutError, MapError, PoolError, TaskError};
 use crate::process::{JoinError, StartError, StartMethodAlreadySet, StillRunning};
-use crate::queue::{GetError, PutError, PutRefusal};
+use crate::queue::{GetError, NothingInHand, PutError, PutRefusal};
 use crate::shared_memory::{ListError, OutOfBounds, SharedMemoryError};
 use crate::sync::{BrokenBarrier, NotOwner, OverRelease};
 use std::fmt;
@@ -65,6 +65,9 @@ pub enum Error {
     /// Nothing was put into a queue.
     #[error(transparent)]
     Put(PutRefusal),
+    /// An item was done that nobody had in hand.
+    #[error(transparent)]
+    NothingInHand(#[from] NothingInHand),
     /// Nothing was got from a queue.
     #[error(transparent)]
     Get(#[from] GetError),

@@ -47,6 +47,7 @@
 //! | the same, and ask for each value later | [`ProcessPoolExecutor`] |
 //! | let two processes talk | [`pipe()`] |
 //! | let any number of them put and get items | [`Queue`] |
+//! | the same, and know when all of them are done | [`JoinableQueue`] |
 //! | keep others out while you change something | [`sync::Lock`] |
 //! | wait until another process has done something | [`sync::Condition`], [`sync::Event`] |
 //! | go on together, step by step | [`sync::Barrier`] |
@@ -99,6 +100,6 @@ pub use executor::ProcessPoolExecutor;
 pub use log::Log;
 pub use pool::Pool;
 pub use process::{Child, Exit, Process, Signal, StartMethod, init, is_child, set_start_method};
-pub use queue::Queue;
+pub use queue::{JoinableQueue, Queue};
 pub use thread_pool::ThreadPool;
 pub use value::{Plain, Value};

@@ -131,6 +131,7 @@ names! {
     TryGet "try_get" ("does not wait"),
     GetTimeout "get_timeout" ("waits for a limited time"),
     Shutdown "shutdown",
+    TaskDone "task_done",
     Set "set" ("writes, also several at once"),
     Update "update" ("reads and writes as one"),
 }
@@ -152,6 +153,7 @@ names! {
     Array "Array",
     AtomicValue "AtomicValue",
     Queue "Queue",
+    JoinableQueue "JoinableQueue" ("what is unfinished of a queue; the queue itself is a `Queue`"),
 }
 
 /// Which object it is.

@@ -43,6 +43,11 @@
 //! | bytes, by [`put_with`](Queue::put_with) and [`get_with`](Queue::get_with) | none: they are lent in place |
 
 pub(crate) mod item;
+mod joinable;
+mod simple;
+
+pub use joinable::{JoinableQueue, Joined, NothingInHand};
+pub use simple::SimpleQueue;
 
 use crate::codec::{DecodeError, EncodeError};
 use crate::point::{self, Kind, Name, Named, Operation};
@@ -306,20 +311,30 @@ impl<T> Queue<T> {
         })
     }
 
+    /// What `look` sees while nobody takes an item.
+    fn while_nobody_gets<R>(&self, look: impl FnOnce() -> R) -> Result<R, GetError> {
+        let ring = &self.shared.ring;
+        ring.ring().peek(&ring.getting(), |_| look()).map_err(not_got)
+    }
+
     fn read_with<R>(
         &self,
         deadline: Deadline,
         read: impl FnOnce(&[u8]) -> R,
     ) -> Result<R, GetError> {
         let ring = &self.shared.ring;
-        ring.ring().get(&ring.getting(), deadline, read).map_err(|refused| match refused {
-            NotGot::Empty => GetError::Empty,
-            NotGot::Shut => GetError::ShutDown,
-            NotGot::Memory(error) => GetError::Memory(error),
-            NotGot::Damaged => {
-                GetError::Memory(io::Error::new(io::ErrorKind::InvalidData, "it is damaged"))
-            }
-        })
+        ring.ring().get(&ring.getting(), deadline, read).map_err(not_got)
+    }
+}
+
+fn not_got(refused: NotGot<io::Error>) -> GetError {
+    match refused {
+        NotGot::Empty => GetError::Empty,
+        NotGot::Shut => GetError::ShutDown,
+        NotGot::Memory(error) => GetError::Memory(error),
+        NotGot::Damaged => {
+            GetError::Memory(io::Error::new(io::ErrorKind::InvalidData, "it is damaged"))
+        }
     }
 }
 
@@ -374,11 +389,21 @@ impl<T: DeserializeOwned + 'static> Queue<T> {
     }
 
     fn get_until(&self, deadline: Deadline) -> Result<T, GetError> {
+        self.get_and_note(deadline, || ())
+    }
+
+    /// Takes the first item, and has `note` called right before it is taken, when nobody else can.
+    fn get_and_note(&self, deadline: Deadline, note: impl FnOnce()) -> Result<T, GetError> {
         if item::is_plain::<T>() {
-            return Ok(self.read_with(deadline, item::from_plain)??);
+            let read = |bytes: &[u8]| {
+                note();
+                item::from_plain(bytes)
+            };
+            return Ok(self.read_with(deadline, read)??);
         }
         item::with_buffer(|buffer| {
             let long = self.read_with(deadline, |bytes| {
+                note();
                 if bytes.len() > item::LONG {
                     return Some(item::decode(bytes));
                 }

@@ -21,7 +21,7 @@ use std::time::Duration;
 /// What the slot of a lock says that it is.
 const KIND: u32 = u32::from_be_bytes(*b"lock");
 /// The record; in its free bytes, where the lock was last taken, and the news.
-pub(super) const BYTES: usize = robust::BYTES;
+pub(crate) const BYTES: usize = robust::BYTES;
 const CORE: usize = 4;
 const NEWS: usize = 8;
 
@@ -133,7 +133,7 @@ impl Lock {
 }
 
 /// The words of a lock at the beginning of a slot.
-pub(super) fn words(slot: &Slot) -> algorithm::Lock<'_> {
+pub(crate) fn words(slot: &Slot) -> algorithm::Lock<'_> {
     algorithm::Lock { record: slot.record(), core: slot.word(CORE), news: slot.word(NEWS) }
 }
 

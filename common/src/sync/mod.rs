@@ -28,7 +28,7 @@ pub(crate) mod algorithm;
 mod barrier;
 mod condition;
 mod event;
-mod lock;
+pub(crate) mod lock;
 mod rlock;
 mod semaphore;
 pub(crate) mod word;

@@ -21,6 +21,7 @@
 //! | [`shared_memory`] | blocks and lists with a name |
 //! | [`value`] | values and arrays, and the allocator beneath them |
 //! | [`tracker`] | what removes them after a program that is killed |
+//! | [`queue`] | queues, also those that can be joined |
 //! | [`pool`] | pools, and the life of their workers |
 //! | [`executor`] | executors: calls, death, the end |
 //! | [`futures`] | futures, and waiting for several |
@@ -38,6 +39,7 @@ mod lock;
 mod pool;
 mod process;
 mod program;
+mod queue;
 mod semaphore;
 mod shared_memory;
 mod signals;
@@ -62,6 +64,7 @@ fn main() {
         value::trials(),
         shared_memory::trials(),
         tracker::trials(),
+        queue::trials(),
         pool::trials(),
         executor::trials(),
         futures::trials(),

@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | `processes.rs` | children, fork servers, pool workers and their parent, while they start, talk and end |
 //! | `lock.rs`, `semaphore.rs`, `condition.rs`, `event.rs`, `barrier.rs`, `queue.rs` | members of a herd that plays with one primitive |
+//! | `joinable.rs` | consumers of a queue that is joined |
 //! | `pool.rs` | the workers of a pool that has work for them |
 //! | `alone.rs` | members that have primitives for themselves, in the midst of their code |
 //! | `crowd.rs` | half of the processes in which thousands of threads wait |
@@ -23,6 +24,7 @@ mod dice;
 mod event;
 mod gone;
 mod herd;
+mod joinable;
 mod lock;
 mod pool;
 mod processes;
@@ -62,6 +64,7 @@ fn main() {
         trial("a_barrier_that_anybody_resets_goes_on", || torture::<barrier::Throng>(2)),
         trial("a_queue_gives_each_item_once", || torture::<queue::Items<0>>(2)),
         trial("a_bounded_queue_does_as_well", || torture::<queue::Items<7>>(2)),
+        trial("a_queue_is_joined_whoever_dies_with_an_item", joinable::torture),
         trial("a_pool_makes_each_call_once_or_says_who_was_killed", pool::torture),
         trial("a_successor_finds_all_in_order", || torture::<alone::Alone>(4)),
         trial("half_of_a_crowd_is_killed_and_the_rest_goes_on", crowd::torture),

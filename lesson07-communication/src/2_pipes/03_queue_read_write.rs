@@ -1,0 +1,48 @@
+//! # 7.2 mp.Queue (document 003)
+//!
+//! One process writes into a queue, another reads from it.
+//!
+//! ```console
+//! $ cargo run -p lesson07-communication --bin queue_read_write
+//! 0
+//! 1
+//! 2
+//! 3
+//! 4
+//! 5
+//! 6
+//! 7
+//! 8
+//! 9
+//! ```
+//!
+//! Observe: it does not matter which of them is started first.
+//! Try: two readers, each of which reads five numbers.
+
+use common::{Process, Queue};
+
+const MAX_COUNT: u32 = 10;
+
+fn read_process(shared_q: Queue<u32>) -> common::Result<()> {
+    for _ in 0..MAX_COUNT {
+        println!("{}", shared_q.get()?);
+    }
+    Ok(())
+}
+
+fn write_process(shared_q: Queue<u32>) -> common::Result<()> {
+    for i in 0..MAX_COUNT {
+        shared_q.put(i)?;
+    }
+    Ok(())
+}
+
+fn main() -> common::Result<()> {
+    common::init();
+    let shared_q = Queue::new()?;
+    let read = Process::new(read_process, shared_q.clone()).start()?;
+    let write = Process::new(write_process, shared_q).start()?;
+    write.join()?;
+    read.join()?;
+    Ok(())
+}
