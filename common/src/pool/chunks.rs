@@ -160,7 +160,7 @@ impl<'p> Chunks<'p> {
                 dispatch.wait(Deadline::NEVER, |_| (!is_full(2)).then_some(()));
             }
         };
-        self.feed(function, inputs, room)?.get()
+        self.feed(function, inputs, Feeder::patient, room)?.get()
     }
 
     fn run_async<T, I>(self, function: T, inputs: I) -> Result<MapResult<T::Value>, PoolError>
@@ -168,17 +168,18 @@ impl<'p> Chunks<'p> {
         T: Target<Argument: Serialize, Value: DeserializeOwned + Send>,
         I: IntoIterator<Item = T::Argument>,
     {
-        let result = self.feed(function, inputs, |_, _| ())?;
+        let result = self.feed(function, inputs, |feeder| feeder, |_, _| ())?;
         // What a slow worker gives back has to be given out again, whether anybody waits or not.
         result.attend();
         Ok(result)
     }
 
-    /// Gives out a call for each input; before each of them `room` may wait.
+    /// Gives out a call for each input, by a feeder `of` this kind; after each chunk `room` may wait.
     fn feed<T, I>(
         self,
         function: T,
         inputs: I,
+        of: fn(Feeder) -> Feeder,
         room: impl Fn(&Feeder, &Many<T::Value>),
     ) -> Result<MapResult<T::Value>, PoolError>
     where
@@ -187,7 +188,7 @@ impl<'p> Chunks<'p> {
     {
         let promise = Promise::new(self.pool.dispatch());
         let job = Many::new(&promise);
-        let mut feeder = self.pool.feeder(function, Arc::clone(&job) as Arc<dyn Job>, false)?;
+        let mut feeder = of(self.pool.feeder(function, Arc::clone(&job) as Arc<dyn Job>, false)?);
         let mut inputs = inputs.into_iter();
         let mut size = self.next_size(0, inputs.size_hint().0);
         let mut read = 0;

@@ -180,6 +180,11 @@ impl Dispatch {
         given.map(|()| chunk).inspect_err(|_| self.forget(&mut self.lock(), chunk))
     }
 
+    /// How many chunks nobody has taken.
+    pub(super) fn waiting_chunks(&self) -> usize {
+        self.tasks.len()
+    }
+
     /// Strikes a chunk out.
     fn forget(&self, state: &mut State, chunk: u64) {
         let ticket = state.chunks.remove(chunk).map_or(0, |outstanding| outstanding.ticket);

@@ -57,7 +57,7 @@ where
     {
         let stream = Stream::new();
         let job = Arc::clone(&stream) as Arc<dyn Job>;
-        let feeder = chunks.pool.feeder(function, job, chunks.can_cancel)?;
+        let feeder = chunks.pool.feeder(function, job, chunks.can_cancel)?.patient();
         let chunk = chunks.size.unwrap_or(1);
         let ahead = chunk.saturating_mul(chunks.pool.len()).saturating_mul(AHEAD);
         let window = chunks.window.unwrap_or(ahead);

@@ -6,11 +6,14 @@ use super::error::{MapError, PoolError, TaskError};
 use super::message::{self, ChunkHeader, Entry, Function};
 use super::promise::Promise;
 use crate::queue::item;
+use crate::sync::word::Deadline;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::collections::{BTreeMap, VecDeque};
+use std::io::ErrorKind;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 const NO_HANDLES: &str = "a handle cannot go to a pool's worker inside a task; give it to all of them by \
                           the pool's initializer, or to a Process in its argument";
@@ -242,7 +245,12 @@ pub(super) struct Feeder {
     /// Whether what is given out can be cancelled, and what that is.
     can_cancel: bool,
     chunks: Vec<u64>,
+    /// Whether it waits for memory while workers can make some free.
+    is_patient: bool,
 }
+
+/// How long it waits for memory before it looks again: nobody says that there is some.
+const PAUSE: Duration = Duration::from_millis(10);
 
 impl Feeder {
     pub(super) fn new(
@@ -262,7 +270,15 @@ impl Feeder {
             last: 0..0,
             can_cancel,
             chunks: Vec::new(),
+            is_patient: false,
         }
+    }
+
+    /// The same, which waits where there is no memory for a chunk while others are in the line: their
+    /// results are read meanwhile, and kept in this process.
+    pub(super) fn patient(mut self) -> Self {
+        self.is_patient = true;
+        self
     }
 
     /// How many calls there have been.
@@ -325,7 +341,20 @@ impl Feeder {
             return Ok(());
         }
         let Self { dispatch, job, function, can_cancel, entries, count, first, .. } = self;
-        let given = dispatch.give_out(job, *function, (*first, *count), *can_cancel, entries);
+        let given = loop {
+            let waiting = dispatch.waiting_chunks();
+            match dispatch.give_out(job, *function, (*first, *count), *can_cancel, entries) {
+                Err(PoolError::Io(error))
+                    if self.is_patient
+                        && waiting > 0
+                        && error.kind() != ErrorKind::InvalidInput =>
+                {
+                    let has_room = || dispatch.waiting_chunks() < waiting;
+                    dispatch.wait(Deadline::after(PAUSE), |_| has_room().then_some(()));
+                }
+                given => break given,
+            }
+        };
         self.bytes += self.entries.len();
         self.last = self.first..self.first + self.count as usize;
         self.first = self.last.end;

@@ -315,16 +315,18 @@ impl Bench {
             return;
         }
         let report = Report { chunk: self.header.chunk, what: What::Results }.bytes();
-        while let Err(error) = self.reports.put(&[&report, &self.output]) {
-            // Then the results are lost, and that has to be said; the parent may take something meanwhile.
-            let failure = Failure::Result(format!("there is no memory left for it ({error})"));
-            let places: Vec<u32> = Entries(&self.output).map(|entry| entry.place).collect();
-            self.output.clear();
-            for place in places {
-                message::append_failure(&mut self.output, place, &failure);
-            }
-            if self.reports.put(&[&report, &self.output]).is_ok() {
-                break;
+        loop {
+            let waiting = self.reports.len();
+            let Err(error) = self.reports.put(&[&report, &self.output]) else { break };
+            // What waits will be taken, and then there is room. Where nothing does, there never is, and that
+            // has to be said of the results.
+            if waiting == 0 || error.kind() == io::ErrorKind::InvalidInput {
+                let failure = Failure::Result(format!("there is no memory left for it ({error})"));
+                let places: Vec<u32> = Entries(&self.output).map(|entry| entry.place).collect();
+                self.output.clear();
+                for place in places {
+                    message::append_failure(&mut self.output, place, &failure);
+                }
             }
             std::thread::sleep(PAUSE);
         }

@@ -386,6 +386,9 @@ impl Ring<'_> {
             let is_shut = self.shut.load(Ordering::Acquire) != 0;
             if self.has_item() {
                 let value = self.read(memory, read);
+                if self.head.load(Ordering::Relaxed) == self.seen_tail.load(Ordering::Relaxed) {
+                    self.shrink(memory);
+                }
                 drop(turn);
                 if value.is_err() {
                     pass_on(self.getters);
@@ -507,7 +510,8 @@ impl Ring<'_> {
         self.doomed.store(0, Ordering::Relaxed);
     }
 
-    /// Where the ring is empty and large, goes on in a small segment. To be called with the get lock.
+    /// Where the ring is empty and large, goes on in a small segment, so that the memory of a burst is given
+    /// back when it is drained. To be called with the get lock.
     fn shrink<M: Memory>(self, memory: &M) {
         let head = Place::of(self.head.load(Ordering::Relaxed));
         if memory.len(head.segment) <= KEPT || !self.put.try_take() {
