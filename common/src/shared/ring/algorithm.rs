@@ -42,6 +42,7 @@
 use super::event_count::EventCount;
 use super::lock::Lock;
 use super::word::{Deadline, Ordering, Wide, Word, barrier, sign, spin};
+use std::mem;
 
 /// What lies at a place, in the lowest bits.
 const ITEM: u64 = 1;
@@ -385,16 +386,17 @@ impl Ring<'_> {
             // Before the look: what was put before the shutting is seen.
             let is_shut = self.shut.load(Ordering::Acquire) != 0;
             if self.has_item() {
+                let room = Room(self);
                 let value = self.read(memory, read);
+                mem::forget(room);
                 if self.head.load(Ordering::Relaxed) == self.seen_tail.load(Ordering::Relaxed) {
                     self.shrink(memory);
                 }
                 drop(turn);
                 if value.is_err() {
                     pass_on(self.getters);
-                } else if self.most < MOST {
-                    barrier();
-                    self.putters.ring_one();
+                } else {
+                    self.tell_room();
                 }
                 return value;
             }
@@ -481,6 +483,15 @@ impl Ring<'_> {
                 }
                 _ => return Err(NotGot::Damaged),
             }
+        }
+    }
+
+    /// Wakes one who waits for room, after an item was taken.
+    #[inline]
+    fn tell_room(self) {
+        if self.most < MOST {
+            barrier();
+            self.putters.ring_one();
         }
     }
 
@@ -617,5 +628,14 @@ impl Drop for Taken<'_> {
     #[inline]
     fn drop(&mut self) {
         self.head.store(self.next, Ordering::Release);
+    }
+}
+
+/// Tells, where `read` panics, that there is room now.
+struct Room<'a>(Ring<'a>);
+
+impl Drop for Room<'_> {
+    fn drop(&mut self) {
+        self.0.tell_room();
     }
 }

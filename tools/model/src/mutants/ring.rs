@@ -85,6 +85,14 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         fails: Failure::Race,
     },
     Mutant {
+        name: "ring_peek_lets_others_get",
+        algorithm: "ring",
+        snippet: "let _turn = Turn(self.get);",
+        replacement: "drop(Turn(self.get));",
+        model: "ring::who_looks_sees_the_next_item_and_leaves_it_there",
+        fails: Failure::Race,
+    },
+    Mutant {
         name: "ring_get_announces_itself_too_late",
         algorithm: "ring",
         snippet: "let announced = self.getters.announce();\n            barrier();",
