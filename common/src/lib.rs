@@ -18,6 +18,7 @@
 //! | [`thread_pool`] | the same calls by threads, to compare | `ThreadPool` |
 //! | [`log`] | a log with a stopwatch | the course's `Log` |
 //! | [`point`] | what every operation passes first, for whoever wants to watch | |
+//! | [`bytes`] | numbers in a struct that travel whole | |
 //! | [`codec`] | what a message looks like, and its limits | `pickle` |
 //! | [`error`] | every error in one type, for `main` | |
 //!
@@ -82,6 +83,7 @@ pub mod pool;
 pub mod executor;
 pub mod thread_pool;
 
+pub mod bytes;
 pub mod codec;
 pub mod error;
 pub mod log;

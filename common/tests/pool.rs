@@ -472,13 +472,13 @@ fn panicking_types() -> Outcome {
     let returned = |touchy: Touchy| touchy;
     match pool.apply(returned, Touchy::new(Panics::Encoding)) {
         Err(CallError::Task(TaskError::Panicked { message, .. })) => {
-            assert_eq!(message, "Encoding")
+            assert_eq!(message, "Encoding");
         }
         other => return Err(format!("{:?}", other.map(drop)).into()),
     }
     match pool.apply(Touchy::new, Panics::Decoding) {
         Err(CallError::Task(TaskError::Result(text))) => {
-            assert!(text.contains("panicked"), "{text}")
+            assert!(text.contains("panicked"), "{text}");
         }
         other => return Err(format!("{:?}", other.map(drop)).into()),
     }

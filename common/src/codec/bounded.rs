@@ -22,13 +22,18 @@
 //! therefore an honest message never exceeds the limit, unless it holds more than
 //! [`EMPTY_ELEMENTS`] empty elements.
 //!
+//! A `Vec<u8>`, of which serde sees one number after the other, is written and read whole wherever it lies; its
+//! bytes are the same either way. For other numbers there is [`bytes`](crate::bytes).
+//!
 //! [`Bounded`] and [`BoundedSeed`] are for formats that keep their serializer to themselves and
 //! take a value or a seed instead, as bincode does.
 
+use std::any::type_name;
 use std::cell::Cell;
 use std::fmt;
 use std::marker::PhantomData;
 
+use castaway::cast;
 use serde::de::{self, DeserializeSeed, Deserializer, EnumAccess, MapAccess, SeqAccess};
 use serde::de::{VariantAccess, Visitor};
 use serde::ser::{self, SerializeMap, SerializeSeq, SerializeStruct, SerializeStructVariant};
@@ -47,7 +52,7 @@ pub(crate) fn serialize<T: Serialize + ?Sized, S: Serializer>(
     value: &T,
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
-    value.serialize(Outgoing { inner: serializer, levels: Levels(MAX_DEPTH) })
+    Outgoing { inner: value, levels: Levels(MAX_DEPTH) }.serialize(serializer)
 }
 
 /// Deserializes a `T` from a message of `bytes` bytes, refusing one that nests more than
@@ -59,7 +64,7 @@ pub(crate) fn deserialize<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
 ) -> Result<T, D::Error> {
     let budget = Cell::new(bytes.saturating_add(EMPTY_ELEMENTS));
     let bounds = Bounds { levels: Levels(MAX_DEPTH), budget: &budget, counted: true };
-    T::deserialize(Incoming { inner: deserializer, bounds })
+    Incoming { inner: PhantomData::<T>, bounds }.deserialize(deserializer)
 }
 
 /// A value that serializes through [`serialize`].
@@ -131,6 +136,10 @@ struct Outgoing<X> {
 impl<T: Serialize + ?Sized> Serialize for Outgoing<&T> {
     #[inline]
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if let Ok(bytes) = cast!(self.inner, &Vec<u8>) {
+            self.levels.enter(ser::Error::custom)?;
+            return serializer.serialize_bytes(bytes);
+        }
         self.inner.serialize(Outgoing { inner: serializer, levels: self.levels })
     }
 }
@@ -477,7 +486,36 @@ impl<'de, T: DeserializeSeed<'de>> DeserializeSeed<'de> for Incoming<'_, T> {
 
     #[inline]
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<T::Value, D::Error> {
+        let mut value = None;
+        if let Ok(bytes) = cast!(&mut value, &mut Option<Vec<u8>>)
+            && is_no_seed_of_its_own::<T>()
+        {
+            self.bounds.enter(de::Error::custom)?;
+            *bytes = Some(deserializer.deserialize_bytes(Copied)?);
+            return value.ok_or_else(|| de::Error::custom("bytes were read and are not there"));
+        }
         self.inner.deserialize(Incoming { inner: deserializer, bounds: self.bounds })
+    }
+}
+
+/// Whether the wish for bytes is for bytes as they are, by its name: who could be taken for another has the
+/// same bytes.
+fn is_no_seed_of_its_own<T>() -> bool {
+    type_name::<T>() == type_name::<PhantomData<Vec<u8>>>()
+}
+
+/// Copies bytes.
+struct Copied;
+
+impl Visitor<'_> for Copied {
+    type Value = Vec<u8>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("bytes")
+    }
+
+    fn visit_bytes<E: de::Error>(self, bytes: &[u8]) -> Result<Vec<u8>, E> {
+        Ok(bytes.to_vec())
     }
 }
 
@@ -676,6 +714,34 @@ mod tests {
     struct Borrowed<'a> {
         text: &'a str,
         bytes: &'a [u8],
+    }
+
+    #[test]
+    fn bytes_are_the_same_whole_and_one_by_one() {
+        #[derive(Debug, PartialEq, Serialize, Deserialize)]
+        struct Named {
+            before: u32,
+            bytes: Vec<u8>,
+        }
+        let bytes: Vec<u8> = (0..=255).cycle().take(1000).collect();
+        for len in [0, 1, 250, 251, 1000] {
+            let bytes = bytes[..len].to_vec();
+            let one_by_one: Vec<Option<u8>> = bytes.iter().copied().map(Some).collect();
+            let whole = encode(&bytes).unwrap();
+            // Options of bytes have a byte more each.
+            assert_eq!(whole.len() + len, encode(&one_by_one).unwrap().len());
+            // By way of a box, which hides what it holds.
+            assert_eq!(whole, encode(&bytes.clone().into_boxed_slice()).unwrap());
+            assert_eq!(decode::<Box<[u8]>>(&whole).unwrap()[..], bytes);
+            round_trip(bytes.clone());
+            round_trip((1u8, bytes.clone(), "text".to_string()));
+            round_trip(Some(bytes.clone()));
+            round_trip(vec![bytes.clone(), Vec::new(), bytes.clone()]);
+            round_trip(Named { before: 7, bytes });
+        }
+        // A length beyond the message is an error, and costs nothing.
+        refusal(decode::<(u8, Vec<u8>)>(&[&[1][..], &claim(1 << 40)].concat()));
+        refusal(decode::<Vec<u8>>(&[&claim(3)[..], &[1, 2]].concat()));
     }
 
     #[test]

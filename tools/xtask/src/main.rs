@@ -28,6 +28,8 @@ struct Arguments {
 enum Chore {
     /// Everything that a reviewer would run, in order, up to the first failure
     Ci,
+    /// The lock file of each workspace knows what the manifests ask for
+    Locks,
     /// The layout of the code
     Fmt {
         /// Change the files instead of reporting them
@@ -97,6 +99,7 @@ fn main() -> ExitCode {
 fn run(chore: &Chore, root: &Path) -> Result<ExitCode, String> {
     let done = match chore {
         Chore::Ci => steps::ci(root),
+        Chore::Locks => steps::locks(root),
         Chore::Fmt { fix: false } => steps::fmt(root),
         Chore::Fmt { fix: true } => steps::cargo(root, &["fmt", "--all"])
             .and_then(|()| steps::cargo(root, &["fmt", steps::BENCH]))

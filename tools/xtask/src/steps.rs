@@ -12,6 +12,7 @@ use crate::tidy;
 /// What a reviewer would run, in order. The first is the README's command for the tests.
 pub(crate) const CI: &[(&str, Step)] = &[
     ("test", test),
+    ("locks", locks),
     ("fmt", fmt),
     ("lint", lint),
     ("docs", docs),
@@ -69,6 +70,17 @@ fn run_steps(root: &Path, steps: &[(&str, Step)]) -> Result<(), String> {
 
 pub(crate) fn test(root: &Path) -> Result<(), String> {
     cargo(root, &["test", "--workspace"])
+}
+
+/// The lock file of each workspace knows what the manifests ask for.
+pub(crate) fn locks(root: &Path) -> Result<(), String> {
+    cargo(root, &["fetch", "--locked"])?;
+    for workspace in [BENCH, MODEL, OUTSIDE] {
+        cargo(root, &["fetch", "--locked", workspace]).map_err(|problem| {
+            format!("{problem}; `cargo metadata {workspace} > /dev/null` mends it")
+        })?;
+    }
+    Ok(())
 }
 
 pub(crate) fn fmt(root: &Path) -> Result<(), String> {
