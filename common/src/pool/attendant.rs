@@ -1,14 +1,15 @@
 //! The thread that calls back, and that reads the reports of a job for which nobody waits.
 //!
-//! It is started by the first job that needs it, and sleeps while there is none. (In Python: the thread
-//! that handles the results.)
+//! It is started by the first job that needs it, and sleeps while there is none. Where the system gives no
+//! thread, whoever waits for something of the pool calls back. (In Python: the thread that handles the
+//! results.)
 
 use super::dispatch::{Callback, Dispatch, State};
 use crate::sync::word::Deadline;
 use crate::sys::thread;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{Builder, JoinHandle};
 
 /// The thread, once there is one.
@@ -24,18 +25,21 @@ impl Attendant {
     pub(super) fn attend(&self, dispatch: &Arc<Dispatch>) {
         let mut running = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
         if running.is_none() {
-            let (dispatch, id) = (Arc::clone(dispatch), Arc::clone(&self.id));
-            // Where there can be none, nobody is called back; the results are there all the same.
+            let (office, id) = (Arc::clone(dispatch), Arc::clone(&self.id));
             *running = Builder::new()
                 .name("pool-attendant".to_string())
                 .spawn(move || {
                     id.store(thread::id(), Ordering::Relaxed);
-                    dispatch.attend();
+                    office.attend();
                 })
                 .ok();
         }
+        let is_unattended = running.is_none();
         drop(running);
-        dispatch.lock().attended += 1;
+        let mut state = dispatch.lock();
+        state.is_unattended = is_unattended;
+        state.attended += 1;
+        drop(state);
         dispatch.notify();
     }
 
@@ -66,18 +70,29 @@ impl Dispatch {
         self.notify();
     }
 
+    /// Calls back.
+    pub(super) fn call_back<'a>(
+        &'a self,
+        mut state: MutexGuard<'a, State>,
+        callback: Callback,
+    ) -> MutexGuard<'a, State> {
+        state.is_calling = true;
+        drop(state);
+        // The hook has printed the panic's message; dropping what was thrown might panic again.
+        if let Err(panic) = panic::catch_unwind(AssertUnwindSafe(callback)) {
+            std::mem::forget(panic);
+        }
+        let mut state = self.lock();
+        state.is_calling = false;
+        state
+    }
+
     /// The life of the attendant.
     fn attend(&self) {
         loop {
             let mut state = self.wait_for_calls();
             if let Some(callback) = state.callbacks.pop_front() {
-                state.is_calling = true;
-                drop(state);
-                // The hook has printed the panic's message; dropping what was thrown might panic again.
-                if let Err(panic) = panic::catch_unwind(AssertUnwindSafe(callback)) {
-                    std::mem::forget(panic);
-                }
-                self.lock().is_calling = false;
+                drop(self.call_back(state, callback));
                 self.notify();
             } else if state.has_ended {
                 return;

@@ -65,6 +65,8 @@ pub(crate) struct State {
     /// What is to be called, and whether something is being called.
     pub(super) callbacks: VecDeque<Callback>,
     pub(super) is_calling: bool,
+    /// There can be no thread that calls: whoever waits does.
+    pub(super) is_unattended: bool,
     /// How much work there is for which a thread of the pool has to wait.
     pub(super) attended: usize,
     /// It was closed, and the workers do not know yet that nothing more comes.
@@ -237,6 +239,12 @@ impl Dispatch {
         }
         let mut state = self.lock();
         loop {
+            if state.is_unattended
+                && let Some(callback) = state.callbacks.pop_front()
+            {
+                state = self.call_back(state, callback);
+                continue;
+            }
             if let Some(found) = something(&mut state) {
                 return Some(found);
             }

@@ -39,6 +39,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         one_process(StartMethod::ForkServer),
         each("c339_a_worker_is_replaced_after_so_many_calls", max_tasks),
         each("c342_also_while_the_executor_shuts_down", max_tasks_at_the_end),
+        each("c343_without_a_thread_whoever_waits_calls_back", no_thread),
         each("c344_a_killed_worker_breaks_the_executor", killed),
         each("c346_the_error_names_the_exit_code", exit_code),
         each("c347_a_worker_at_its_limit_is_replaced_after_close", replaced_after_close),
@@ -332,6 +333,38 @@ fn max_tasks_at_the_end(method: StartMethod) -> Outcome {
     for (x, future) in (0..6).zip(futures) {
         assert_eq!(future.result()?, x);
     }
+    Ok(())
+}
+
+/// Leaves this process no room for the stack of another thread.
+fn forbid_threads() {
+    let status = std::fs::read_to_string("/proc/self/status").expect("/proc");
+    let kib = status.lines().find_map(|line| line.strip_prefix("VmSize:")).expect("a size");
+    let kib: u64 = kib.trim().trim_end_matches(" kB").parse().expect("a number");
+    let limit = (kib + 1024) << 10;
+    setrlimit(Resource::RLIMIT_AS, limit, limit).expect("a limit may be lowered");
+    assert!(std::thread::Builder::new().spawn(|| ()).is_err(), "there is room");
+}
+
+fn no_thread(method: StartMethod) -> Outcome {
+    fn program(method: StartMethod) {
+        let executor = executor(method, 1).expect("an executor");
+        executor.submit(square, 1).expect("a future").result().expect("1");
+        forbid_threads();
+        let (sender, receiver) = std::sync::mpsc::channel();
+        for x in 0..10 {
+            let sender = sender.clone();
+            let future = executor.submit(square, x).expect("a future");
+            let _ = future.done_callback(move |result| {
+                sender.send(result.as_ref().ok().copied()).expect("the trial receives");
+            });
+        }
+        executor.shutdown();
+        let squares: Vec<_> = receiver.try_iter().flatten().collect();
+        assert_eq!(squares, (0..10).map(square).collect::<Vec<_>>());
+    }
+    let child = Process::new(program, method).start_method(StartMethod::Spawn).start()?;
+    assert_eq!(child.join_timeout(LONG)?, Some(Exit::Code(0)));
     Ok(())
 }
 
