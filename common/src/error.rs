@@ -3,6 +3,7 @@
 use crate::array::OutOfRange;
 use crate::connection::{RecvError, RecvIntoError, SendError};
 use crate::executor::ResultTimeoutError;
+use crate::manager::ManagerError;
 use crate::pool::{CallError, GetTimeoutError, MapError, PoolError, TaskError};
 use crate::process::{JoinError, StartError, StartMethodAlreadySet, StillRunning};
 use crate::queue::{GetError, NothingInHand, PutError, PutRefusal};
@@ -71,6 +72,9 @@ pub enum Error {
     /// Nothing was got from a queue.
     #[error(transparent)]
     Get(#[from] GetError),
+    /// A manager, or an object of it, could not be used.
+    #[error(transparent)]
+    Manager(#[from] ManagerError),
     /// A pool could not do its work.
     #[error(transparent)]
     Pool(#[from] PoolError),

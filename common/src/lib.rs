@@ -81,6 +81,7 @@ pub mod queue;
 pub mod pool;
 
 pub mod executor;
+pub mod manager;
 pub mod thread_pool;
 
 pub mod bytes;
@@ -100,6 +101,7 @@ pub use connection::{Connection, Receiver, Sender, one_way_pipe, pipe};
 pub use error::{Error, Result};
 pub use executor::ProcessPoolExecutor;
 pub use log::Log;
+pub use manager::Manager;
 pub use pool::Pool;
 pub use process::{Child, Exit, Process, Signal, StartMethod, init, is_child, set_start_method};
 pub use queue::{JoinableQueue, Queue};

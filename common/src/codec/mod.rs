@@ -21,6 +21,7 @@ use bincode::enc::write::{SizeWriter, SliceWriter, Writer};
 use bounded::{Bounded, BoundedSeed};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
+use std::any::Any;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::io;
@@ -114,6 +115,10 @@ enum List {
     Refuse(&'static str),
     /// Handles take their descriptors from here.
     Take(Vec<Taking>),
+    /// The message is a value for a manager: proxies of its objects leave their numbers.
+    Store { manager: u64, numbers: Vec<u64> },
+    /// The message is a value of a manager's: proxies take their numbers, and the way to the manager.
+    Fetch { way: Arc<dyn Any + Send + Sync>, numbers: Vec<Option<u64>> },
 }
 
 /// What the handles of a message have left.
@@ -123,6 +128,17 @@ struct Leaving {
     slots: Counted,
     /// The places of arenas, each of which goes once.
     arenas: HashMap<*const Descriptor, u64>,
+    /// What goes along to refer to a manager's objects, and its place.
+    parcels: HashMap<u64, (u64, Arc<dyn Parcel>)>,
+}
+
+/// What holds objects of a manager while a message is on its way, and leads its receiver to them.
+pub(crate) trait Parcel {
+    /// Holds an object.
+    fn hold(&self, number: u64) -> io::Result<()>;
+
+    /// What travels: the way in, and what holds.
+    fn descriptors(&self) -> [Arc<Descriptor>; 2];
 }
 
 /// A descriptor that has come.
@@ -131,6 +147,8 @@ enum Taking {
     Descriptor(Descriptor),
     /// Any number of slots lie in it.
     Arena(Arc<Arena>),
+    /// Any number of proxies go this way.
+    Way(Arc<dyn Any + Send + Sync>),
 }
 
 thread_local! {
@@ -273,6 +291,10 @@ pub(crate) fn decode<T: DeserializeOwned>(
     let list =
         descriptors.into_iter().map(|descriptor| Taking::Descriptor(descriptor.into())).collect();
     let _message = UnderWay::begin(List::Take(list));
+    decode_all(bytes)
+}
+
+fn decode_all<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
     let seed = BoundedSeed::<T>::new(bytes.len());
     let (value, read): (T, usize) =
         bincode::serde::seed_decode_from_slice(seed, bytes, bincode::config::standard())
@@ -321,7 +343,11 @@ fn leave<T, E: ser::Error>(what: impl FnOnce(&mut Leaving) -> T) -> Result<T, E>
     LIST.with_borrow_mut(|list| match &mut **list {
         List::Leave(leaving) => Ok(what(leaving)),
         List::Refuse(way) => Err(E::custom(way)),
-        List::None | List::Take(_) => Err(E::custom(
+        List::Store { .. } => Err(E::custom(
+            "an object of a manager holds data and proxies of that manager's objects; give a handle to the \
+             processes themselves",
+        )),
+        List::None | List::Take(_) | List::Fetch { .. } => Err(E::custom(
             "a handle travels only in the argument of a Process or in a message of a connection",
         )),
     })
@@ -334,7 +360,7 @@ pub(crate) fn deserialize_descriptor<'de, D: Deserializer<'de>>(
     let place = u64::deserialize(deserializer)?;
     take(place, |place| match mem::replace(place, Taking::Taken) {
         Taking::Descriptor(descriptor) => Some(Ok(descriptor)),
-        Taking::Taken | Taking::Arena(_) => None,
+        Taking::Taken | Taking::Arena(_) | Taking::Way(_) => None,
     })
 }
 
@@ -344,7 +370,7 @@ pub(crate) fn take_arena<E: de::Error>(
     open: impl FnOnce(Descriptor) -> io::Result<Arc<Arena>>,
 ) -> Result<Arc<Arena>, E> {
     take(place, |place| match mem::replace(place, Taking::Taken) {
-        Taking::Taken => None,
+        Taking::Taken | Taking::Way(_) => None,
         Taking::Arena(arena) => {
             *place = Taking::Arena(Arc::clone(&arena));
             Some(Ok(arena))
@@ -357,6 +383,126 @@ pub(crate) fn take_arena<E: de::Error>(
             Err(error) => Err(E::custom(error)),
         }),
     })
+}
+
+/// Encodes `value` for a manager, behind what `buffer` holds; the numbers of what it refers to.
+pub(crate) fn encode_for_manager<T: Serialize + ?Sized>(
+    value: &T,
+    manager: u64,
+    buffer: &mut Vec<u8>,
+) -> Result<Vec<u64>, EncodeError> {
+    struct Behind<'a>(&'a mut Vec<u8>);
+    impl Writer for Behind<'_> {
+        fn write(&mut self, bytes: &[u8]) -> Result<(), bincode::error::EncodeError> {
+            self.0.extend_from_slice(bytes);
+            Ok(())
+        }
+    }
+    let message = UnderWay::begin(List::Store { manager, numbers: Vec::new() });
+    bincode::serde::encode_into_writer(Bounded(value), Behind(buffer), bincode::config::standard())
+        .map_err(|error| EncodeError(plain(&error.to_string())))?;
+    match message.list() {
+        List::Store { numbers, .. } => Ok(numbers),
+        _ => Err(EncodeError("a value of its own message took the list of proxies".into())),
+    }
+}
+
+/// Decodes a value of a manager's, which refers to objects of these numbers; also those that nobody took.
+pub(crate) fn decode_from_manager<T: DeserializeOwned>(
+    bytes: &[u8],
+    way: Arc<dyn Any + Send + Sync>,
+    numbers: Vec<u64>,
+) -> (Result<T, DecodeError>, Vec<u64>) {
+    let numbers = numbers.into_iter().map(Some).collect();
+    let message = UnderWay::begin(List::Fetch { way, numbers });
+    let value = decode_all(bytes);
+    let left = match message.list() {
+        List::Fetch { numbers, .. } => numbers.into_iter().flatten().collect(),
+        _ => Vec::new(),
+    };
+    (value, left)
+}
+
+/// Serialises a proxy of an object of a manager: to be called from its `Serialize`.
+pub(crate) fn serialize_proxy<S: Serializer>(
+    manager: u64,
+    number: u64,
+    parcel: impl FnOnce() -> io::Result<Arc<dyn Parcel>>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    let stored = LIST.with_borrow_mut(|list| match &mut **list {
+        List::Store { manager: here, .. } if *here != manager => Some(Err(ser::Error::custom(
+            "a proxy of another manager's object; an object refers to those of its own manager",
+        ))),
+        List::Store { numbers, .. } => {
+            numbers.push(number);
+            Some(Ok(numbers.len() as u64 - 1))
+        }
+        _ => None,
+    });
+    if let Some(place) = stored {
+        return (place?, manager, number).serialize(serializer);
+    }
+    let known: Result<_, S::Error> = leave(|leaving| leaving.parcels.get(&manager).cloned());
+    let (place, parcel) = match known? {
+        Some(known) => known,
+        None => {
+            // Not with the list in hand: it is made by messages of its own.
+            let parcel = parcel().map_err(ser::Error::custom)?;
+            let left: Result<_, S::Error> = leave(|leaving| {
+                let place = leaving.descriptors.len() as u64;
+                leaving.descriptors.extend(parcel.descriptors());
+                leaving.parcels.insert(manager, (place, Arc::clone(&parcel)));
+                place
+            });
+            (left?, parcel)
+        }
+    };
+    parcel.hold(number).map_err(ser::Error::custom)?;
+    (place, manager, number).serialize(serializer)
+}
+
+/// Deserialises a proxy: the way to its manager, and its number. `open` makes the way of the manager's
+/// number, the way in and what holds.
+pub(crate) fn deserialize_proxy<'de, D: Deserializer<'de>>(
+    open: impl FnOnce(u64, Descriptor, Descriptor) -> io::Result<Arc<dyn Any + Send + Sync>>,
+    deserializer: D,
+) -> Result<(Arc<dyn Any + Send + Sync>, u64), D::Error> {
+    let (place, manager, number) = <(u64, u64, u64)>::deserialize(deserializer)?;
+    let fetched = LIST.with_borrow_mut(|list| match &mut **list {
+        List::Fetch { way, numbers } => {
+            let number =
+                usize::try_from(place).ok().and_then(|place| numbers.get_mut(place)?.take());
+            Some(number.map(|number| (Arc::clone(way), number)))
+        }
+        _ => None,
+    });
+    if let Some(found) = fetched {
+        return found
+            .ok_or_else(|| de::Error::custom("the value names an object that did not come"));
+    }
+    let known: Result<_, D::Error> = take(place, |first| match first {
+        Taking::Way(way) => Some(Ok(Some(Arc::clone(way)))),
+        Taking::Descriptor(_) => Some(Ok(None)),
+        Taking::Taken | Taking::Arena(_) => None,
+    });
+    if let Some(way) = known? {
+        return Ok((way, number));
+    }
+    let next = |place| {
+        take(place, |place| match mem::replace(place, Taking::Taken) {
+            Taking::Descriptor(descriptor) => Some(Ok(descriptor)),
+            Taking::Taken | Taking::Arena(_) | Taking::Way(_) => None,
+        })
+    };
+    let (door, holder) = (next(place)?, next(place.saturating_add(1))?);
+    // Not with the list in hand, as above.
+    let way = open(manager, door, holder).map_err(de::Error::custom)?;
+    let kept: Result<(), D::Error> = take(place, |first| {
+        *first = Taking::Way(Arc::clone(&way));
+        Some(Ok(()))
+    });
+    kept.map(|()| (way, number))
 }
 
 /// Takes something out of the list of the message under way.

@@ -28,6 +28,11 @@ pub(crate) fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
     Ok(socketpair(AddressFamily::Unix, SockType::Stream, None, SockFlag::SOCK_CLOEXEC)?)
 }
 
+/// Two connected sockets that carry messages: each is taken whole, whoever else sends or takes at the same time.
+pub(crate) fn door() -> io::Result<(OwnedFd, OwnedFd)> {
+    Ok(socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)?)
+}
+
 /// Writes some of `parts` with `descriptors` on the first byte, and says how many bytes it took.
 ///
 /// # Errors

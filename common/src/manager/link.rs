@@ -1,0 +1,243 @@
+//! The way from this process to a manager's server.
+//!
+//! A process has one link for each manager, whatever number of proxies it has. A request goes over a connection
+//! that nobody uses at the moment, or over a new one: so a thread that waits at the server keeps no other one
+//! waiting.
+//!
+//! What a message carries is a *parcel*: the door, and a connection of a client that is no process. It holds the
+//! objects while the message is on its way; the receiver takes the connection over, with all it holds. Where
+//! nobody receives the message, the kernel closes the connection, and nothing is held any more.
+
+use super::error::ManagerError;
+use super::frame::{Read, Stream, Write};
+use super::message::{self as m, Failure};
+use crate::codec;
+use crate::sys::descriptor::Descriptor;
+use crate::sys::process::random;
+use crate::sys::{socket, thread};
+use std::cell::RefCell;
+use std::io::{self, ErrorKind, IoSlice};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+/// So many connections are kept that nobody uses.
+const IDLE: usize = 8;
+
+/// See the top of this file.
+#[derive(Debug)]
+pub(super) struct Link {
+    manager: u64,
+    door: Arc<Descriptor>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    /// A fork has copied it with connections that are its parent's.
+    epoch: u32,
+    client: u64,
+    idle: Vec<Stream>,
+}
+
+/// The links of this process.
+static LINKS: Mutex<Vec<Weak<Link>>> = Mutex::new(Vec::new());
+
+impl Link {
+    /// The link to a new manager.
+    pub(super) fn new(door: Arc<Descriptor>) -> io::Result<Arc<Self>> {
+        let link = Self::of(u64::from_ne_bytes(random()?), door)?;
+        let mut links = LINKS.lock().unwrap_or_else(PoisonError::into_inner);
+        links.push(Arc::downgrade(&link));
+        Ok(link)
+    }
+
+    fn of(manager: u64, door: Arc<Descriptor>) -> io::Result<Arc<Self>> {
+        let client = u64::from_ne_bytes(random()?);
+        let state = Mutex::new(State { epoch: thread::epoch(), client, idle: Vec::new() });
+        Ok(Arc::new(Self { manager, door, state }))
+    }
+
+    /// The link to the manager whose door has arrived, and a connection that holds what came with it.
+    pub(super) fn arrived(
+        manager: u64,
+        door: Descriptor,
+        holder: Descriptor,
+    ) -> Result<Arc<Self>, ManagerError> {
+        let mut links = LINKS.lock().unwrap_or_else(PoisonError::into_inner);
+        links.retain(|link| link.strong_count() > 0);
+        let known = links.iter().filter_map(Weak::upgrade).find(|link| link.manager == manager);
+        let link = match known {
+            Some(link) => {
+                link.door.or_be(door);
+                link
+            }
+            None => {
+                let link = Self::of(manager, Arc::new(door))?;
+                links.push(Arc::downgrade(&link));
+                link
+            }
+        };
+        drop(links);
+        let mut stream = Stream::new(Arc::new(holder));
+        stream.outgoing().put_u8(m::JOIN);
+        stream.outgoing().put_u64(link.state().client);
+        exchange(&mut stream, None)?;
+        link.put_back(stream);
+        Ok(link)
+    }
+
+    /// Which manager it leads to.
+    pub(super) fn manager(&self) -> u64 {
+        self.manager
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.epoch != thread::epoch() {
+            state.epoch = thread::epoch();
+            state.idle.clear();
+            // Where the system gives no random number, a number that no other process has here.
+            state.client = random().map_or(thread::id().into(), u64::from_ne_bytes);
+        }
+        state
+    }
+
+    /// A connection that nobody uses.
+    fn stream(&self) -> io::Result<Stream> {
+        let mut state = self.state();
+        let client = state.client;
+        if let Some(stream) = state.idle.pop() {
+            return Ok(stream);
+        }
+        drop(state);
+        self.connect(client)
+    }
+
+    /// A new connection of a client.
+    fn connect(&self, client: u64) -> io::Result<Stream> {
+        let (ours, theirs) = socket::pair()?;
+        socket::send(self.door.as_fd(), &[IoSlice::new(&[0])], &[theirs.as_raw_fd()])?;
+        drop(theirs);
+        let mut stream = Stream::new(Arc::new(ours.into()));
+        stream.outgoing().put_u8(m::HELLO);
+        stream.outgoing().put_u64(client);
+        stream.seal()?;
+        Ok(stream)
+    }
+
+    fn put_back(&self, stream: Stream) {
+        let mut state = self.state();
+        if state.idle.len() < IDLE {
+            state.idle.push(stream);
+        }
+    }
+
+    /// Sends what `write` writes, and reads the answer.
+    pub(super) fn request<R>(
+        &self,
+        write: impl FnOnce(&mut Vec<u8>) -> Result<(), ManagerError>,
+        read: impl FnOnce(Read<'_>) -> Result<R, ManagerError>,
+    ) -> Result<R, ManagerError> {
+        self.converse(write, None, read)
+    }
+
+    /// The same, of an answer that comes with descriptors.
+    pub(super) fn request_handles<R>(
+        &self,
+        write: impl FnOnce(&mut Vec<u8>) -> Result<(), ManagerError>,
+        read: impl FnOnce(Read<'_>, Vec<OwnedFd>) -> Result<R, ManagerError>,
+    ) -> Result<R, ManagerError> {
+        let descriptors = RefCell::new(Vec::new());
+        self.converse(write, Some(&descriptors), |answer| read(answer, descriptors.take()))
+    }
+
+    fn converse<R>(
+        &self,
+        write: impl FnOnce(&mut Vec<u8>) -> Result<(), ManagerError>,
+        descriptors: Option<&RefCell<Vec<OwnedFd>>>,
+        read: impl FnOnce(Read<'_>) -> Result<R, ManagerError>,
+    ) -> Result<R, ManagerError> {
+        let mut stream = self.stream()?;
+        if let Err(error) = write(stream.outgoing()) {
+            stream.take_back();
+            self.put_back(stream);
+            return Err(error);
+        }
+        let exchanged = match descriptors {
+            Some(descriptors) => exchange(&mut stream, Some(&mut descriptors.borrow_mut())),
+            None => exchange(&mut stream, None),
+        };
+        let result = match exchanged {
+            Ok(()) => read(Read(&stream.incoming()[1..])),
+            Err(ManagerError::Ended) => return Err(ManagerError::Ended),
+            Err(ManagerError::Io(error)) if error.kind() != ErrorKind::InvalidInput => {
+                return Err(ManagerError::Io(error));
+            }
+            // The connection is as good as before: it was an answer, or nothing was sent.
+            Err(error) => Err(error),
+        };
+        self.put_back(stream);
+        result
+    }
+
+    /// Sends what has no answer; where the server has ended, that is no matter.
+    fn tell(&self, write: impl FnOnce(&mut Vec<u8>)) {
+        if let Ok(mut stream) = self.stream() {
+            write(stream.outgoing());
+            if stream.send().is_ok() {
+                self.put_back(stream);
+            }
+        }
+    }
+
+    /// One proxy of an object is gone.
+    pub(super) fn release(&self, number: u64) {
+        self.tell(|to| {
+            to.put_u8(m::RELEASE);
+            to.put_u64(number);
+        });
+    }
+
+    /// What carries proxies in a message.
+    pub(super) fn parcel(&self) -> io::Result<Arc<dyn codec::Parcel>> {
+        let stream = self.connect(u64::from_ne_bytes(random()?))?;
+        let holder = stream.socket();
+        Ok(Arc::new(Parcel { door: Arc::clone(&self.door), holder, stream: Mutex::new(stream) }))
+    }
+}
+
+/// Sends the frame that was written, and receives the answer.
+fn exchange(
+    stream: &mut Stream,
+    descriptors: Option<&mut Vec<OwnedFd>>,
+) -> Result<(), ManagerError> {
+    stream.send()?;
+    if !stream.receive(descriptors)? {
+        return Err(ManagerError::Ended);
+    }
+    match stream.incoming() {
+        [m::DONE, ..] => Ok(()),
+        [m::FAILED, failure @ ..] => Err(codec::decode::<Failure>(failure, Vec::new())?.into()),
+        _ => Err(Failure::Garbled.into()),
+    }
+}
+
+/// See the top of this file.
+struct Parcel {
+    door: Arc<Descriptor>,
+    holder: Arc<Descriptor>,
+    stream: Mutex<Stream>,
+}
+
+impl codec::Parcel for Parcel {
+    fn hold(&self, number: u64) -> io::Result<()> {
+        let mut stream = self.stream.lock().unwrap_or_else(PoisonError::into_inner);
+        stream.outgoing().put_u8(m::KEEP);
+        stream.outgoing().put_u64(number);
+        exchange(&mut stream, None).map_err(io::Error::other)
+    }
+
+    fn descriptors(&self) -> [Arc<Descriptor>; 2] {
+        [Arc::clone(&self.door), Arc::clone(&self.holder)]
+    }
+}
