@@ -11,3 +11,62 @@ fn a_process_may_use_some_or_all_of_the_processors() {
     let (count, usable) = (number("cpu_count: "), number("usable by this process: "));
     assert!(1 <= usable && usable <= count, "{output}");
 }
+
+/// What a bin prints, and the numbers in a line of it.
+fn output_of(bin: &str, arguments: &[&str]) -> String {
+    let run = transcript::run(bin, arguments).success();
+    String::from_utf8_lossy(&run.get_output().stdout).into_owned()
+}
+
+fn numbers<T: std::str::FromStr>(text: &str) -> Vec<T> {
+    let is_part = |c: char| c.is_ascii_digit() || c == '.';
+    let words = text.split(|c: char| !is_part(c)).filter(|word| !word.is_empty());
+    words.filter_map(|word| word.parse().ok()).collect()
+}
+
+#[test]
+fn a_name_has_the_length_of_the_list_at_that_time_or_later() {
+    let output = output_of("manager_list_dict", &[]);
+    let line = |label: &str| {
+        let line = output.lines().find_map(|line| line.strip_prefix(label));
+        line.unwrap_or_else(|| panic!("{output}")).to_string()
+    };
+    let names: Vec<usize> = numbers(&line("Shared list: "));
+    let dict: Vec<usize> = numbers(&line("Shared dict: "));
+    let (mut sorted, keys) = (names.clone(), [2, 3, 4]);
+    sorted.sort_unstable();
+    assert_eq!(sorted, keys, "{output}");
+    for (place, name) in (1..).zip(names) {
+        let entry = dict.chunks_exact(2).find(|entry| entry[0] == name);
+        let value = entry.unwrap_or_else(|| panic!("{output}"))[1];
+        assert!((place..=3).contains(&value), "{name} has {value}\n{output}");
+    }
+}
+
+#[test]
+fn what_is_read_and_written_in_two_steps_may_be_lost() {
+    let output = output_of("manager_value_array", &[]);
+    assert_eq!(output.lines().count(), 26, "{output}");
+    for process in 0..3 {
+        let label = format!("Process {process}: Value incremented to ");
+        let values: Vec<u32> =
+            output.lines().filter_map(|line| line.strip_prefix(&label)?.parse().ok()).collect();
+        assert!(values.len() == 5 && values.iter().all(|v| (1..=15).contains(v)), "{output}");
+    }
+    let starts = [1.0, 2.5, 3.0];
+    let is_later = |value: f64, start: f64| [1.0, 2.0, 3.0].contains(&(value - start));
+    for process in 0..2 {
+        for (index, start) in starts.into_iter().enumerate() {
+            let label = format!("Process {process}: Array[{index}] updated to ");
+            let value = output.lines().find_map(|line| line.strip_prefix(&label)?.parse().ok());
+            assert!(value.is_some_and(|value| is_later(value, start)), "{output}");
+        }
+    }
+    let last = |label: &str| {
+        numbers::<f64>(output.lines().find_map(|line| line.strip_prefix(label)).unwrap_or(""))
+    };
+    assert!((2.0..=15.0).contains(&last("Final shared_int: ")[0]), "{output}");
+    let array = last("Final shared_float_array: ");
+    assert_eq!(array.len(), 3, "{output}");
+    assert!(array.into_iter().zip(starts).all(|(value, start)| is_later(value, start)), "{output}");
+}
