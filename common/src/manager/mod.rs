@@ -54,6 +54,7 @@ mod proxy;
 mod queue;
 mod registry;
 mod server;
+mod set;
 mod value;
 
 use crate::codec;
@@ -86,6 +87,7 @@ pub use pool::PoolProxy;
 pub use proxy::{Proxied, Proxy};
 pub use queue::QueueProxy;
 pub use registry::{Managed, Methods};
+pub use set::SetProxy;
 pub use value::{ArrayProxy, ValueProxy};
 
 /// How long the server may take to end, before it is terminated, and then killed.
@@ -153,6 +155,20 @@ impl Manager {
         let elements: Vec<T> = elements.into_iter().collect();
         let remote = Remote::create(&self.link, "list", |to| to.values(&elements).map(drop))?;
         Ok(ListProxy::over(remote))
+    }
+
+    /// A set of these items (in Python: `set`, from 3.14 on).
+    ///
+    /// # Errors
+    ///
+    /// See [`ManagerError`].
+    pub fn set<T: Serialize + DeserializeOwned>(
+        &self,
+        items: impl IntoIterator<Item = T>,
+    ) -> Result<SetProxy<T>, ManagerError> {
+        let items: Vec<T> = items.into_iter().collect();
+        let remote = Remote::create(&self.link, "set", |to| to.values(&items).map(drop))?;
+        Ok(SetProxy::over(remote))
     }
 
     /// A dictionary of these entries (in Python: `dict`).

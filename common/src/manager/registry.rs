@@ -2,7 +2,7 @@
 
 use super::message::Failure;
 use super::object::{Call, Object};
-use super::{dict, event, list, lock, namespace, queue};
+use super::{dict, event, list, lock, namespace, queue, set};
 use crate::codec;
 use crate::sys::entry::{self, Distance};
 use serde::Serialize;
@@ -156,6 +156,7 @@ impl Registry {
             "BoundedSemaphore" event::create_bounded_semaphore,
             "Barrier" event::create_barrier,
             "Queue" queue::create,
+            "set" set::create,
         }
         for (name, hook) in own {
             if let Some(hook) = entry::hook::<Own>(*hook) {

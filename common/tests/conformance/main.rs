@@ -25,6 +25,7 @@
 //! | [`pool`] | pools, and the life of their workers |
 //! | [`executor`] | executors: calls, death, the end |
 //! | [`futures`] | futures, and waiting for several |
+//! | [`manager`] | managers and the proxies of their objects |
 //! | [`finalize`] | what runs at the end |
 //! | [`edge`] | the rest |
 
@@ -36,6 +37,7 @@ mod executor;
 mod finalize;
 mod futures;
 mod lock;
+mod manager;
 mod pool;
 mod process;
 mod program;
@@ -68,6 +70,7 @@ fn main() {
         pool::trials(),
         executor::trials(),
         futures::trials(),
+        manager::trials(),
         finalize::trials(),
         edge::trials(),
     ];
