@@ -500,18 +500,18 @@ impl Managed for FooBar {
     fn methods(methods: &mut Methods<Self>) {
         methods.add("f", |_, ()| "f()");
         methods.add("g", |_, ()| Err::<(), _>("a ValueError"));
-        methods.add("next", |foo, place: usize| foo.0.get(place).copied());
+        methods.add("next", |squares, place: usize| squares.0.get(place).copied());
     }
 }
 
 fn own_types() -> Outcome {
     let manager = Manager::builder().register::<FooBar>("Foo").start()?;
-    let foo = manager.create::<FooBar>("Foo", &10)?;
-    assert_eq!(foo.call::<String>("f", &())?, "f()");
-    assert_eq!(foo.call::<Result<(), String>>("g", &())?, Err("a ValueError".to_string()));
-    assert!(matches!(foo.call::<()>("_h", &()), Err(ManagerError::NoMethod { .. })));
+    let object = manager.create::<FooBar>("Foo", &10)?;
+    assert_eq!(object.call::<String>("f", &())?, "f()");
+    assert_eq!(object.call::<Result<(), String>>("g", &())?, Err("a ValueError".to_string()));
+    assert!(matches!(object.call::<()>("_h", &()), Err(ManagerError::NoMethod { .. })));
     let squares: Result<Vec<Option<u32>>, _> =
-        (0..11usize).map(|place| foo.call("next", &place)).collect();
+        (0..11usize).map(|place| object.call("next", &place)).collect();
     assert_eq!(
         squares?.into_iter().flatten().collect::<Vec<_>>(),
         [0, 1, 4, 9, 16, 25, 36, 49, 64, 81]
