@@ -1,6 +1,7 @@
 //! Every error of this crate in one type, for a `main` that returns [`Result`].
 
 use crate::array::OutOfRange;
+use crate::connection::{AcceptError, ConnectError, ListenError};
 use crate::connection::{RecvError, RecvIntoError, SendError};
 use crate::executor::ResultTimeoutError;
 use crate::manager::ManagerError;
@@ -36,6 +37,15 @@ pub enum Error {
     /// A message could not be sent.
     #[error(transparent)]
     Send(#[from] SendError),
+    /// Nobody can come to an address.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// Nobody was accepted.
+    #[error(transparent)]
+    Accept(#[from] AcceptError),
+    /// There is no connection to an address.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
     /// No message was received.
     #[error(transparent)]
     Recv(#[from] RecvError),

@@ -109,6 +109,7 @@ names! {
     Join "join" ("`join_timeout` as well"),
     IsAlive "is_alive" ("`exit` and `exitcode` as well"),
     Signal "signal" ("`terminate`, `kill` and `interrupt` as well"),
+    Accept "accept" ("`accept_timeout` as well"),
     Send "send" ("`send_bytes` as well"),
     Recv "recv" ("the forms for bytes as well"),
     Poll "poll" ("`poll_timeout` as well"),
@@ -141,6 +142,7 @@ names! {
     Kind:
     Process "Process",
     Connection "Connection" ("one end of a pipe"),
+    Listener "Listener",
     SharedMemory "SharedMemory",
     Lock "Lock",
     RLock "RLock",

@@ -41,6 +41,11 @@ pub enum SendError {
         /// The limit in bytes.
         limit: usize,
     },
+    /// There is a handle in the message, and the other end may be on another machine.
+    #[error(
+        "a handle travels between processes of one machine, over a Unix socket; send data instead"
+    )]
+    HandleFarAway,
     /// This process was forked and was not given this end.
     #[error("{NOT_GIVEN}")]
     NotGiven,
@@ -146,6 +151,9 @@ impl Channel {
 
     /// Sends a message; returns when the kernel has all of it.
     pub(crate) fn send(&self, message: &Message) -> Result<(), SendError> {
+        if !message.descriptors.is_empty() && !socket::is_local(self.as_fd()) {
+            return Err(SendError::HandleFarAway);
+        }
         let numbers: Vec<RawFd> =
             message.descriptors.iter().map(|fd| fd.as_fd().as_raw_fd()).collect();
         self.send_frame(&message.bytes, &numbers)?;

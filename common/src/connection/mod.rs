@@ -5,6 +5,10 @@
 //! argument of a [`Process`](crate::Process) or in a message, and so may any descriptor that the
 //! program has, as a [`Handle`]. [`wait`] waits for several of them at once.
 //!
+//! Processes that share nothing meet at an [`Address`]: one [listens](Listener), the others
+//! [connect](Client). What travels between them is not encrypted: a key keeps strangers out, and nobody from
+//! reading what goes by. Between machines, use an ssh tunnel.
+//!
 //! Messages travel over a pair of sockets, each behind its length, as `CPython` frames them
 //! (below). A process that dies closes its end: its peer reads the end and
 //! never waits for the dead.
@@ -15,12 +19,18 @@
 //! message. Descriptors ride on the bytes, at most 253 on one write; a message with more is written
 //! in as many pieces as it takes.
 
+mod address;
+mod auth;
 pub(crate) mod channel;
 mod handle;
+mod listener;
 mod pipe;
 mod wait;
 
+pub use address::Address;
+pub use auth::AuthenticationError;
 pub use channel::{RecvError, RecvIntoError, SendError};
 pub use handle::Handle;
+pub use listener::{AcceptError, Client, ConnectError, ListenError, Listener, ListenerBuilder};
 pub use pipe::{Connection, OneWay, Receiver, Sender, one_way_pipe, pipe};
 pub use wait::wait;

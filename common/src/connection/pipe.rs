@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::io;
 use std::marker::PhantomData;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -99,6 +99,12 @@ impl<S, R> Named for Connection<S, R> {
 }
 
 impl<S, R> Connection<S, R> {
+    /// A connection over a socket that is connected.
+    #[track_caller]
+    pub(super) fn of_stream(socket: OwnedFd) -> Self {
+        Self::over(point::quietly(|| Name::new(Kind::Connection)), Channel::new(socket))
+    }
+
     fn over(name: Name, channel: Channel) -> Self {
         Self { name, channel, types: PhantomData }
     }

@@ -12,7 +12,8 @@ use super::retry;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout};
 use nix::sys::socket::{
-    AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, sendmsg, socketpair,
+    AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, SockaddrLike as _,
+    SockaddrStorage, getsockname, sendmsg, socketpair,
 };
 use std::io::{self, IoSlice};
 use std::mem::{self, MaybeUninit};
@@ -123,6 +124,12 @@ pub(crate) fn receive_more(
     // SAFETY: the kernel has written `read` bytes into the room, which holds at least `most`.
     unsafe { buffer.set_len(len) };
     Ok(read)
+}
+
+/// Whether the other end is on this machine, and takes descriptors.
+pub(crate) fn is_local(socket: BorrowedFd<'_>) -> bool {
+    let address = getsockname::<SockaddrStorage>(socket.as_raw_fd());
+    address.is_ok_and(|address| address.family() == Some(AddressFamily::Unix))
 }
 
 /// Lets no more come in; who sends is told that nobody receives.

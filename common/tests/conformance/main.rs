@@ -25,6 +25,7 @@
 //! | [`pool`] | pools, and the life of their workers |
 //! | [`executor`] | executors: calls, death, the end |
 //! | [`futures`] | futures, and waiting for several |
+//! | [`listener`] | listeners, clients and keys |
 //! | [`manager`] | managers and the proxies of their objects |
 //! | [`finalize`] | what runs at the end |
 //! | [`edge`] | the rest |
@@ -36,6 +37,7 @@ mod edge;
 mod executor;
 mod finalize;
 mod futures;
+mod listener;
 mod lock;
 mod manager;
 mod pool;
@@ -70,6 +72,7 @@ fn main() {
         pool::trials(),
         executor::trials(),
         futures::trials(),
+        listener::trials(),
         manager::trials(),
         finalize::trials(),
         edge::trials(),

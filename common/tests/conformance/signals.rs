@@ -41,7 +41,7 @@ fn until(pid: u32, key: &str, is: impl Fn(&str) -> bool) -> io::Result<()> {
 }
 
 /// Interrupts what process `pid` sleeps in; returns when its handler has run.
-fn interrupt(pid: u32, signal: Signal) -> io::Result<()> {
+pub(crate) fn interrupt(pid: u32, signal: Signal) -> io::Result<()> {
     until(pid, "State", |state| state.starts_with('S'))?;
     kill(Pid::from_raw(pid.cast_signed()), signal)?;
     let is_caught = |mask: &str| {
