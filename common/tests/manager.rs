@@ -1,14 +1,24 @@
 //! Managers: objects that any process uses, that live as long as somebody refers to them, and whoever is killed.
 
-use common::manager::{DictProxy, ListProxy, Managed, ManagerError, Methods};
+use common::connection::{Address, Client, Listener};
+use common::manager::{
+    BarrierProxy, ConditionProxy, DictProxy, ListProxy, LockProxy, Managed, ManagerError, Methods,
+    QueueProxy, RLockProxy, SemaphoreProxy,
+};
 use common::{Connection, Manager, Process, StartMethod, pipe};
 use libtest_mimic::{Arguments, Failed, Trial};
 use std::time::{Duration, Instant};
 
 type Outcome = Result<(), Failed>;
 
+/// The program is this test's again, as a client at an address.
+const VARIABLE: &str = "COMMON_TEST_MANAGER";
+
 fn main() {
     common::init();
+    if let Ok(address) = std::env::var(VARIABLE) {
+        return far_client(&address).unwrap_or_else(|error| panic!("{error}"));
+    }
     let mut arguments = Arguments::from_args();
     arguments.test_threads.get_or_insert(2);
     let mut trials = vec![
@@ -21,6 +31,14 @@ fn main() {
         Trial::test("a_message_that_nobody_reads_holds_nothing", lost_message),
         Trial::test("a_server_that_is_killed_is_an_error_for_all", killed_server),
         Trial::test("a_proxy_of_another_manager_is_refused", other_manager),
+        Trial::test("who_is_killed_holds_no_lock_and_no_permit", killed_holder),
+        Trial::test("a_barrier_breaks_with_who_waits_at_it", killed_party),
+        Trial::test("clients_killed_at_random_harm_nobody", killed_at_random),
+        Trial::test("sixty_four_clients_are_served_side_by_side", many_clients),
+        Trial::test("a_condition_wakes_as_many_as_it_says", condition),
+        Trial::test("a_manager_is_used_from_another_program_by_its_address", served),
+        Trial::test("a_manager_is_served_with_a_key_only", no_key),
+        Trial::test("between_network_namespaces", between_namespaces),
     ];
     for method in StartMethod::ALL {
         trials.push(Trial::test(format!("proxies_go_to_children::{method}"), move || {
@@ -271,4 +289,293 @@ fn other_manager() -> Outcome {
     drop((left, right));
     eventually(|| one.number_of_objects().is_ok_and(|objects| objects == 0));
     Ok(())
+}
+
+fn killed_holder() -> Outcome {
+    type Held = (LockProxy, SemaphoreProxy, RLockProxy, Connection<u8, ()>);
+    fn hold((lock, semaphore, rlock, ready): Held) {
+        let _guards = (lock.acquire(), semaphore.acquire(), rlock.acquire());
+        ready.send(&1).expect("the test receives");
+        let _ = ready.recv();
+    }
+    let manager = Manager::new()?;
+    let (lock, semaphore) = (manager.lock()?, manager.semaphore(1)?);
+    let rlock = manager.rlock()?;
+    let (ours, theirs) = pipe::<(), u8>()?;
+    let held = (lock.clone(), semaphore.clone(), rlock.clone(), theirs);
+    let child = Process::new(hold, held).start()?;
+    ours.recv()?;
+    assert!(lock.try_acquire()?.is_none() && semaphore.try_acquire()?.is_none());
+    assert!(rlock.acquire_timeout(Duration::from_millis(20))?.is_none());
+    child.kill()?;
+    child.join()?;
+    let guard = lock.acquire()?;
+    assert!(guard.previous_holder_died());
+    drop(guard);
+    assert!(!lock.acquire()?.previous_holder_died());
+    drop(semaphore.acquire()?);
+    assert!(rlock.acquire()?.previous_holder_died());
+    Ok(())
+}
+
+fn killed_party() -> Outcome {
+    fn wait(barrier: BarrierProxy) {
+        let _ = barrier.wait();
+    }
+    let manager = Manager::new()?;
+    let barrier = manager.barrier(3)?;
+    let child = Process::new(wait, barrier.clone()).start()?;
+    let other = Process::new(wait, barrier.clone()).start()?;
+    eventually(|| barrier.n_waiting().is_ok_and(|waiting| waiting == 2));
+    child.kill()?;
+    // The other one is told, and ends.
+    assert!(other.join()?.is_success());
+    assert!(barrier.is_broken()? && matches!(barrier.wait(), Err(ManagerError::BrokenBarrier)));
+    barrier.reset()?;
+    let parties: Vec<_> = (0..3)
+        .map(|_| {
+            Process::new(|barrier: BarrierProxy| assert!(barrier.wait().is_ok()), barrier.clone())
+                .start()
+        })
+        .collect::<Result<_, _>>()?;
+    for party in parties {
+        assert!(party.join()?.is_success());
+    }
+    child.join()?;
+    Ok(())
+}
+
+type Shared = (LockProxy, ListProxy<u64>, DictProxy<u64, ListProxy<u64>>, QueueProxy<Vec<u8>>);
+
+/// Uses everything, for ever.
+fn work((lock, list, dict, queue): Shared) -> common::Result<()> {
+    for round in 0.. {
+        let guard = lock.acquire()?;
+        list.push(&round)?;
+        if list.len()? > 100 {
+            list.clear()?;
+        }
+        drop(guard);
+        dict.insert(&(round % 7), &list)?;
+        if let Some(there) = dict.get(&(round % 5))? {
+            there.position(&round)?;
+        }
+        queue.put_timeout(&vec![round as u8; 5000], Duration::from_millis(1)).or_else(ignore)?;
+        queue.get_timeout(Duration::from_millis(1)).map(drop).or_else(ignore)?;
+    }
+    Ok(())
+}
+
+/// A queue may be full, or empty.
+fn ignore(error: ManagerError) -> Result<(), ManagerError> {
+    match error {
+        ManagerError::Full(_) | ManagerError::Empty => Ok(()),
+        other => Err(other),
+    }
+}
+
+fn killed_at_random() -> Outcome {
+    let manager = Manager::new()?;
+    let shared: Shared = (manager.lock()?, manager.list([])?, manager.dict([])?, manager.queue(3)?);
+    let mut dice = 0x5eed_u64;
+    for _ in 0..30 {
+        let clients: Vec<_> =
+            (0..3).map(|_| Process::new(work, shared.clone()).start()).collect::<Result<_, _>>()?;
+        for client in clients {
+            dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            std::thread::sleep(Duration::from_micros((dice >> 33) % 8000));
+            client.kill()?;
+            client.join()?;
+        }
+        // Nobody holds the lock any more, and everything can be used.
+        let guard = shared.0.acquire_timeout(Duration::from_secs(30))?;
+        assert!(guard.is_some(), "somebody who was killed holds the lock");
+        shared.1.push(&1)?;
+        assert!(shared.3.len()? <= 3);
+    }
+    shared.2.clear()?;
+    shared.1.clear()?;
+    eventually(|| manager.number_of_objects().is_ok_and(|objects| objects == 4));
+    Ok(())
+}
+
+fn many_clients() -> Outcome {
+    const CALLS: u64 = 200;
+    fn count((list, place): (ListProxy<u64>, usize)) -> common::Result<()> {
+        for _ in 0..CALLS {
+            list.update(place, |number| number + 1)?;
+        }
+        Ok(())
+    }
+    let manager = Manager::new()?;
+    let list = manager.list(vec![0; 64])?;
+    let clients: Vec<_> = (0..64)
+        .map(|place| Process::new(count, (list.clone(), place)).start())
+        .collect::<Result<_, _>>()?;
+    for client in clients {
+        assert!(client.join()?.is_success());
+    }
+    assert_eq!(list.to_vec()?, [CALLS; 64]);
+    Ok(())
+}
+
+fn condition() -> Outcome {
+    fn wait((condition, woken): (ConditionProxy, SemaphoreProxy)) -> common::Result<()> {
+        let mut guard = condition.acquire()?;
+        condition.wait(&mut guard)?;
+        woken.release()?;
+        Ok(())
+    }
+    let manager = Manager::new()?;
+    let (condition, woken) = (manager.condition_with(&manager.lock()?)?, manager.semaphore(0)?);
+    let (sleepers, gate) = (manager.semaphore(0)?, manager.lock()?);
+    drop((sleepers, gate));
+    let children: Vec<_> = (0..4)
+        .map(|_| Process::new(wait, (condition.clone(), woken.clone())).start())
+        .collect::<Result<_, _>>()?;
+    // Each notification wakes one that sleeps; who does not sleep yet is not woken.
+    for expected in 1..=3 {
+        eventually(|| {
+            let guard = condition.acquire().expect("it is there");
+            condition.notify(&guard, 1).expect("it is held");
+            drop(guard);
+            std::thread::sleep(Duration::from_millis(5));
+            woken.value().is_ok_and(|value| value >= expected)
+        });
+    }
+    children[0].kill()?;
+    eventually(|| {
+        let guard = condition.acquire().expect("it is there");
+        condition.notify_all(&guard).expect("it is held");
+        drop(guard);
+        children.iter().all(|child| !child.is_alive())
+    });
+    let guard = condition.acquire()?;
+    let mut other = manager.lock()?.acquire()?;
+    drop(guard);
+    assert!(matches!(condition.wait(&mut other), Err(ManagerError::NotOwner)));
+    Ok(())
+}
+
+/// What a program does that has nothing of the manager but its address and key.
+fn far_client(address: &str) -> Result<(), Box<dyn std::error::Error>> {
+    let address = match address.parse() {
+        Ok(address) => Address::Tcp(address),
+        Err(_) => Address::from(address),
+    };
+    let wrong = Manager::connect(Client::new(&address).authkey(b"wrong"));
+    assert!(matches!(wrong, Err(ManagerError::Io(_))), "{wrong:?}");
+    let there = Manager::connect(Client::new(&address).authkey(b"secret"))?;
+    let jobs: QueueProxy<String> = there.find("jobs")?;
+    assert_eq!(jobs.get()?, "hello");
+    let results: DictProxy<String, ListProxy<u32>> = there.find("results")?;
+    let mine = there.list([1, 2])?;
+    results.insert(&"mine".to_string(), &mine)?;
+    mine.push(&3)?;
+    assert!(matches!(mine.update(0, |number| number + 1), Err(ManagerError::OtherProgram)));
+    assert!(matches!(there.value(1), Err(ManagerError::OtherProgram)));
+    assert!(matches!(there.find::<QueueProxy<u8>>("results"), Err(ManagerError::OtherKind { .. })));
+    assert!(matches!(there.find::<QueueProxy<u8>>("nothing"), Err(ManagerError::NoName(_))));
+    // A proxy that came from far goes to a child of this program, which comes by the address too.
+    let child = Process::new(|list: ListProxy<u32>| list.push(&4), mine.clone()).start()?;
+    assert!(child.join()?.is_success());
+    assert_eq!(mine.to_vec()?, [1, 2, 3, 4]);
+    let guard = there.lock()?.acquire()?;
+    drop(guard);
+    Ok(())
+}
+
+/// Serves a manager at an address, and has a program use it that `start` starts.
+fn serve(
+    address: Address,
+    start: impl FnOnce(&str) -> Result<std::process::ExitStatus, Failed>,
+) -> Outcome {
+    let listener = Listener::builder().address(address).authkey(b"secret").beyond_loopback();
+    let manager = Manager::builder().serve(listener).start()?;
+    let jobs = manager.queue::<String>(0)?;
+    manager.publish("jobs", &jobs)?;
+    let results = manager.dict::<String, ListProxy<u32>>([])?;
+    manager.publish("results", &results)?;
+    jobs.put(&"hello".to_string())?;
+    let address = manager.address()?.ok_or("it is served")?;
+    assert!(start(&address.to_string())?.success());
+    // It has gone, and what it has put there has not.
+    let list = results.get(&"mine".to_string())?.ok_or("a list")?;
+    assert_eq!(list.to_vec()?, [1, 2, 3, 4]);
+    drop(list);
+    results.clear()?;
+    eventually(|| manager.number_of_objects().is_ok_and(|objects| objects == 2));
+    Ok(())
+}
+
+fn another_program(address: &str) -> Result<std::process::ExitStatus, Failed> {
+    let program = std::env::current_exe()?;
+    Ok(std::process::Command::new(program).env(VARIABLE, address).status()?)
+}
+
+fn served() -> Outcome {
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("manager");
+    serve(Address::from(&*path), another_program)?;
+    assert!(!path.exists(), "the socket goes with the server");
+    serve(Address::tcp("127.0.0.1", 0)?, another_program)?;
+    // What is taken is taken.
+    let listener = Listener::bind(Address::tcp("127.0.0.1", 0)?)?;
+    let taken = Listener::builder().address(listener.address()).authkey(b"secret");
+    let refused = Manager::builder().serve(taken).start();
+    assert!(matches!(refused, Err(ManagerError::NotServed(_))), "{refused:?}");
+    Ok(())
+}
+
+fn no_key() -> Outcome {
+    let refused = Manager::builder().serve(Listener::builder()).start();
+    assert!(matches!(refused, Err(ManagerError::NoKey)), "{refused:?}");
+    Ok(())
+}
+
+/// A network of its own for a program, with a cable to this one; taken away when it is dropped.
+struct Network(String);
+
+impl Network {
+    fn new() -> Option<Self> {
+        let name = format!("common{}", std::process::id() % 100_000);
+        let network = Self(name.clone());
+        let commands = [
+            format!("netns add {name}"),
+            format!("link add {name} type veth peer name {name}b netns {name}"),
+            format!("addr add 10.213.77.1/30 dev {name}"),
+            format!("link set {name} up"),
+            format!("-n {name} addr add 10.213.77.2/30 dev {name}b"),
+            format!("-n {name} link set {name}b up"),
+        ];
+        commands.iter().all(|command| ip(command)).then_some(network)
+    }
+}
+
+impl Drop for Network {
+    fn drop(&mut self) {
+        ip(&format!("netns delete {}", self.0));
+    }
+}
+
+fn ip(arguments: &str) -> bool {
+    let output = std::process::Command::new("ip").args(arguments.split(' ')).output();
+    output.is_ok_and(|output| output.status.success())
+}
+
+fn between_namespaces() -> Outcome {
+    let Some(network) = Network::new() else {
+        println!("NOT RUN: nobody may make a network namespace here");
+        return Ok(());
+    };
+    serve(Address::tcp("10.213.77.1", 0)?, |address| {
+        let program = std::env::current_exe()?;
+        let words = ["netns", "exec", &network.0];
+        let status = std::process::Command::new("ip")
+            .args(words)
+            .arg(program)
+            .env(VARIABLE, address)
+            .status()?;
+        Ok(status)
+    })
 }

@@ -137,8 +137,8 @@ pub(crate) trait Parcel {
     /// Holds an object.
     fn hold(&self, number: u64) -> io::Result<()>;
 
-    /// What travels: the way in, and what holds.
-    fn descriptors(&self) -> [Arc<Descriptor>; 2];
+    /// What travels: the way in, where that is a descriptor, and what holds.
+    fn descriptors(&self) -> Vec<Arc<Descriptor>>;
 }
 
 /// A descriptor that has come.
@@ -423,10 +423,11 @@ pub(crate) fn decode_from_manager<T: DeserializeOwned>(
     (value, left)
 }
 
-/// Serialises a proxy of an object of a manager: to be called from its `Serialize`.
-pub(crate) fn serialize_proxy<S: Serializer>(
-    manager: u64,
-    number: u64,
+/// Serialises a proxy of an object of a manager: to be called from its `Serialize`. Where it goes to another
+/// process, what `way` says goes along.
+pub(crate) fn serialize_proxy<W: Serialize, S: Serializer>(
+    (manager, number): (u64, u64),
+    way: &Option<W>,
     parcel: impl FnOnce() -> io::Result<Arc<dyn Parcel>>,
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
@@ -441,7 +442,7 @@ pub(crate) fn serialize_proxy<S: Serializer>(
         _ => None,
     });
     if let Some(place) = stored {
-        return (place?, manager, number).serialize(serializer);
+        return (place?, manager, number, None::<W>).serialize(serializer);
     }
     let known: Result<_, S::Error> = leave(|leaving| leaving.parcels.get(&manager).cloned());
     let (place, parcel) = match known? {
@@ -459,16 +460,16 @@ pub(crate) fn serialize_proxy<S: Serializer>(
         }
     };
     parcel.hold(number).map_err(ser::Error::custom)?;
-    (place, manager, number).serialize(serializer)
+    (place, manager, number, way).serialize(serializer)
 }
 
 /// Deserialises a proxy: the way to its manager, and its number. `open` makes the way of the manager's
-/// number, the way in and what holds.
-pub(crate) fn deserialize_proxy<'de, D: Deserializer<'de>>(
-    open: impl FnOnce(u64, Descriptor, Descriptor) -> io::Result<Arc<dyn Any + Send + Sync>>,
+/// number, what was said of it, and the descriptors of the parcel.
+pub(crate) fn deserialize_proxy<'de, W: Deserialize<'de>, D: Deserializer<'de>>(
+    open: impl FnOnce(u64, Option<W>, Vec<Descriptor>) -> io::Result<Arc<dyn Any + Send + Sync>>,
     deserializer: D,
 ) -> Result<(Arc<dyn Any + Send + Sync>, u64), D::Error> {
-    let (place, manager, number) = <(u64, u64, u64)>::deserialize(deserializer)?;
+    let (place, manager, number, said) = <(u64, u64, u64, Option<W>)>::deserialize(deserializer)?;
     let fetched = LIST.with_borrow_mut(|list| match &mut **list {
         List::Fetch { way, numbers } => {
             let number =
@@ -495,9 +496,11 @@ pub(crate) fn deserialize_proxy<'de, D: Deserializer<'de>>(
             Taking::Taken | Taking::Arena(_) | Taking::Way(_) => None,
         })
     };
-    let (door, holder) = (next(place)?, next(place.saturating_add(1))?);
+    // A door, unless something else was said.
+    let count = if said.is_some() { 1 } else { 2 };
+    let parcel: Result<Vec<_>, D::Error> = (place..place.saturating_add(count)).map(next).collect();
     // Not with the list in hand, as above.
-    let way = open(manager, door, holder).map_err(de::Error::custom)?;
+    let way = open(manager, said, parcel?).map_err(de::Error::custom)?;
     let kept: Result<(), D::Error> = take(place, |first| {
         *first = Taking::Way(Arc::clone(&way));
         Some(Ok(()))

@@ -358,7 +358,9 @@ mod tests {
     }
 
     #[test]
-    fn random_frames_are_errors_and_never_worse() {
+    fn fuzz_random_frames_are_errors_and_never_worse() {
+        let rounds =
+            std::env::var("COMMON_FUZZ_ROUNDS").ok().and_then(|rounds| rounds.parse().ok());
         let mut state = 1u64;
         let mut next = || {
             state ^= state << 13;
@@ -366,7 +368,7 @@ mod tests {
             state ^= state << 17;
             state
         };
-        for _ in 0..20_000 {
+        for _ in 0..rounds.unwrap_or(20_000) {
             let (listener, _) = Handshake::of_listener(b"key", next() % 2 == 0).unwrap();
             let client = Handshake::of_client(b"key", next() % 2 == 0);
             let heads: [&[u8]; 5] = [b"", CHALLENGE, WELCOME, FAILURE, b"{sha256}"];

@@ -19,6 +19,7 @@ use crate::point::{self, Kind, Name, Named, Operation};
 use crate::process::Finalizer;
 use crate::sys::process::random;
 use crate::sys::socket::{self, Interest};
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -259,7 +260,7 @@ impl Named for Listener {
 }
 
 /// How a listener listens; [`bind`](ListenerBuilder::bind) makes it.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default, Serialize, Deserialize)]
 #[must_use = "bind() makes the listener"]
 pub struct ListenerBuilder {
     address: Option<Address>,
@@ -273,6 +274,11 @@ impl ListenerBuilder {
     pub fn address(mut self, address: impl Into<Address>) -> Self {
         self.address = Some(address.into());
         self
+    }
+
+    /// Whether one has to know a key.
+    pub(crate) fn has_key(&self) -> bool {
+        self.key.is_some()
     }
 
     /// Lets nobody in who does not know this key, which may be empty.
@@ -524,7 +530,7 @@ impl fmt::Debug for Listener {
 }
 
 /// Connects to a [`Listener`] (in Python: `Client`).
-#[derive(Clone, Debug)]
+#[derive(Clone, Serialize, Deserialize)]
 #[must_use = "connect() connects"]
 pub struct Client {
     address: Address,
@@ -619,5 +625,19 @@ impl Client {
                 return Err(ConnectError::Unfinished(self.address.clone()));
             }
         }
+    }
+}
+
+/// Without the key.
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Client({})", self.address)
+    }
+}
+
+/// Without the key.
+impl fmt::Debug for ListenerBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ListenerBuilder").field("address", &self.address).finish_non_exhaustive()
     }
 }

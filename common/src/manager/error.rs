@@ -15,6 +15,12 @@ pub enum ManagerError {
     /// The server could not be started.
     #[error(transparent)]
     Start(#[from] StartError),
+    /// It was to be served at an address to anybody.
+    #[error("a manager is served to those who know a key only; give the listener an authkey()")]
+    NoKey,
+    /// It could not be served at the address.
+    #[error("the manager could not be served: {0}")]
+    NotServed(String),
     /// The value has no encoding, or holds a handle that is no proxy.
     #[error(transparent)]
     Encode(#[from] EncodeError),

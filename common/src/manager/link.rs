@@ -1,10 +1,10 @@
 //! The way from this process to a manager's server.
 //!
-//! A process has one link for each manager, whatever number of proxies it has. A request goes over a connection
+//! It leads through the door, or to an address. A process has one link for each manager, whatever number of proxies it has. A request goes over a connection
 //! that nobody uses at the moment, or over a new one: so a thread that waits at the server keeps no other one
 //! waiting.
 //!
-//! What a message carries is a *parcel*: the door, and a connection of a client that is no process. It holds the
+//! What a message carries is a *parcel*: the door, where there is one, and a connection of a client that is no process. It holds the
 //! objects while the message is on its way; the receiver takes the connection over, with all it holds. Where
 //! nobody receives the message, the kernel closes the connection, and nothing is held any more.
 
@@ -12,6 +12,7 @@ use super::error::ManagerError;
 use super::frame::{Read, Stream, Write};
 use super::message::{self as m, Failure};
 use crate::codec;
+use crate::connection::{Address, Client, ConnectError};
 use crate::sys::descriptor::Descriptor;
 use crate::sys::process::random;
 use crate::sys::{socket, thread};
@@ -23,12 +24,22 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 /// So many connections are kept that nobody uses.
 const IDLE: usize = 8;
 
+/// Where a manager is served, if it is; or why it is not.
+pub(super) type Served = Result<Option<Address>, String>;
+
 /// See the top of this file.
 #[derive(Debug)]
 pub(super) struct Link {
     manager: u64,
-    door: Arc<Descriptor>,
+    way: Way,
     state: Mutex<State>,
+}
+
+/// How this process comes to the server.
+#[derive(Debug)]
+enum Way {
+    Door(Arc<Descriptor>),
+    Address(Client),
 }
 
 #[derive(Debug)]
@@ -43,36 +54,73 @@ struct State {
 static LINKS: Mutex<Vec<Weak<Link>>> = Mutex::new(Vec::new());
 
 impl Link {
-    /// The link to a new manager.
-    pub(super) fn new(door: Arc<Descriptor>) -> io::Result<Arc<Self>> {
-        let link = Self::of(u64::from_ne_bytes(random()?), door)?;
+    /// The link to a new manager of this number.
+    pub(super) fn new(manager: u64, door: Arc<Descriptor>) -> io::Result<Arc<Self>> {
+        let link = Self::of(manager, Way::Door(door))?;
         let mut links = LINKS.lock().unwrap_or_else(PoisonError::into_inner);
         links.push(Arc::downgrade(&link));
         Ok(link)
     }
 
-    fn of(manager: u64, door: Arc<Descriptor>) -> io::Result<Arc<Self>> {
-        let client = u64::from_ne_bytes(random()?);
-        let state = Mutex::new(State { epoch: thread::epoch(), client, idle: Vec::new() });
-        Ok(Arc::new(Self { manager, door, state }))
+    /// The link to the manager that is served at an address.
+    pub(super) fn to(client: Client) -> Result<Arc<Self>, ManagerError> {
+        let link = Self::of(0, Way::Address(client))?;
+        let (manager, _) = link.about()?;
+        let mut links = LINKS.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = Self::known(&mut links, manager) {
+            return Ok(known);
+        }
+        let Some(Self { way, .. }) = Arc::into_inner(link) else { return Err(ManagerError::Ended) };
+        let link = Self::of(manager, way)?;
+        links.push(Arc::downgrade(&link));
+        Ok(link)
     }
 
-    /// The link to the manager whose door has arrived, and a connection that holds what came with it.
+    fn of(manager: u64, way: Way) -> io::Result<Arc<Self>> {
+        let client = u64::from_ne_bytes(random()?);
+        let state = Mutex::new(State { epoch: thread::epoch(), client, idle: Vec::new() });
+        Ok(Arc::new(Self { manager, way, state }))
+    }
+
+    fn known(links: &mut Vec<Weak<Self>>, manager: u64) -> Option<Arc<Self>> {
+        links.retain(|link| link.strong_count() > 0);
+        links.iter().filter_map(Weak::upgrade).find(|link| link.manager == manager)
+    }
+
+    /// The manager's number, and where it is served, or why it is not.
+    pub(super) fn about(&self) -> Result<(u64, Served), ManagerError> {
+        self.request(
+            |to| {
+                to.put_u8(m::ABOUT);
+                Ok(())
+            },
+            |mut answer| Ok(codec::decode(answer.rest(), Vec::new())?),
+        )
+    }
+
+    /// The link to the manager whose parcel has arrived: the way in, and a connection that holds what came with
+    /// it.
     pub(super) fn arrived(
         manager: u64,
-        door: Descriptor,
-        holder: Descriptor,
+        client: Option<Client>,
+        mut parcel: Vec<Descriptor>,
     ) -> Result<Arc<Self>, ManagerError> {
+        let holder = parcel.pop().ok_or(ManagerError::Ended)?;
         let mut links = LINKS.lock().unwrap_or_else(PoisonError::into_inner);
-        links.retain(|link| link.strong_count() > 0);
-        let known = links.iter().filter_map(Weak::upgrade).find(|link| link.manager == manager);
-        let link = match known {
-            Some(link) => {
-                link.door.or_be(door);
+        let link = match (Self::known(&mut links, manager), client, parcel.pop()) {
+            (Some(link), _, door) => {
+                if let (Way::Door(known), Some(door)) = (&link.way, door) {
+                    known.or_be(door);
+                }
                 link
             }
-            None => {
-                let link = Self::of(manager, Arc::new(door))?;
+            (None, client, door) => {
+                let way = match (client, door) {
+                    (Some(client), _) => Way::Address(client),
+                    (None, Some(door)) => Way::Door(Arc::new(door)),
+                    (None, None) => return Err(ManagerError::Ended),
+                };
+                let link = Self::of(manager, way)?;
                 links.push(Arc::downgrade(&link));
                 link
             }
@@ -84,6 +132,14 @@ impl Link {
         exchange(&mut stream, None)?;
         link.put_back(stream);
         Ok(link)
+    }
+
+    /// What is said of the way to it in a message; nothing of a door, which goes along.
+    pub(super) fn way(&self) -> Option<Client> {
+        match &self.way {
+            Way::Door(_) => None,
+            Way::Address(client) => Some(client.clone()),
+        }
     }
 
     /// Which manager it leads to.
@@ -115,9 +171,18 @@ impl Link {
 
     /// A new connection of a client.
     fn connect(&self, client: u64) -> io::Result<Stream> {
-        let (ours, theirs) = socket::pair()?;
-        socket::send(self.door.as_fd(), &[IoSlice::new(&[0])], &[theirs.as_raw_fd()])?;
-        drop(theirs);
+        let ours = match &self.way {
+            Way::Door(door) => {
+                let (ours, theirs) = socket::pair()?;
+                socket::send(door.as_fd(), &[IoSlice::new(&[0])], &[theirs.as_raw_fd()])?;
+                ours
+            }
+            Way::Address(client) => client.connect_stream().map_err(|error| match error {
+                ConnectError::Nobody(_) => ErrorKind::ConnectionRefused.into(),
+                ConnectError::Io(_, error) => error,
+                other => io::Error::other(other),
+            })?,
+        };
         let mut stream = Stream::new(Arc::new(ours.into()));
         stream.outgoing().put_u8(m::HELLO);
         stream.outgoing().put_u64(client);
@@ -202,7 +267,11 @@ impl Link {
     pub(super) fn parcel(&self) -> io::Result<Arc<dyn codec::Parcel>> {
         let stream = self.connect(u64::from_ne_bytes(random()?))?;
         let holder = stream.socket();
-        Ok(Arc::new(Parcel { door: Arc::clone(&self.door), holder, stream: Mutex::new(stream) }))
+        let door = match &self.way {
+            Way::Door(door) => Some(Arc::clone(door)),
+            Way::Address(_) => None,
+        };
+        Ok(Arc::new(Parcel { door, holder, stream: Mutex::new(stream) }))
     }
 }
 
@@ -224,7 +293,7 @@ fn exchange(
 
 /// See the top of this file.
 struct Parcel {
-    door: Arc<Descriptor>,
+    door: Option<Arc<Descriptor>>,
     holder: Arc<Descriptor>,
     stream: Mutex<Stream>,
 }
@@ -237,7 +306,7 @@ impl codec::Parcel for Parcel {
         exchange(&mut stream, None).map_err(io::Error::other)
     }
 
-    fn descriptors(&self) -> [Arc<Descriptor>; 2] {
-        [Arc::clone(&self.door), Arc::clone(&self.holder)]
+    fn descriptors(&self) -> Vec<Arc<Descriptor>> {
+        self.door.iter().chain([&self.holder]).cloned().collect()
     }
 }

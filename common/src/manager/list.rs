@@ -36,6 +36,8 @@ proxy_type! {
     ListProxy<T> "list"
 }
 
+/// A list that is repeated has at most so many elements then.
+const REPEATED: usize = 1 << 24;
 /// So many elements an iteration asks for at once; the first only one.
 const AT_ONCE: usize = 1;
 
@@ -215,7 +217,7 @@ impl<T: Serialize + DeserializeOwned> ListProxy<T> {
         self.remote.tell("clear")
     }
 
-    /// Repeats the elements so many times (in Python: `*=`).
+    /// Repeats the elements so many times, up to 16 Mi of them (in Python: `*=`).
     #[doc(alias = "__imul__")]
     pub fn repeat(&self, times: usize) -> Result<(), ManagerError> {
         let write = |to: &mut Arguments<'_>| {
@@ -332,8 +334,8 @@ impl Object for List {
             "repeat" => {
                 let times = call.arguments.u64()? as usize;
                 let (len, once) = (list.len(), list.clone());
-                if len.checked_mul(times).is_none_or(|len| len > u32::MAX as usize) {
-                    return Err(Failure::Failed("a list cannot be so long".to_string()));
+                if len.checked_mul(times).is_none_or(|len| len > REPEATED) {
+                    return Err(Failure::Failed(format!("{REPEATED} elements are the limit")));
                 }
                 gone = std::mem::take(&mut *list);
                 (0..times).for_each(|_| list.extend(once.iter().cloned()));

@@ -15,6 +15,7 @@
 //! | [`JOIN`] | client whose connection this is from now on, with all that this one's client has | nothing |
 //! | [`PUBLISH`] | object, name | nothing |
 //! | [`FIND`] | name | kind and object |
+//! | [`ABOUT`] | | the manager's number, and where it is served |
 //! | [`COUNT`] | | how many objects there are |
 //! | [`SHUTDOWN`] | | nothing |
 
@@ -33,6 +34,7 @@ pub(super) const PUBLISH: u8 = 8;
 pub(super) const FIND: u8 = 9;
 pub(super) const COUNT: u8 = 10;
 pub(super) const SHUTDOWN: u8 = 11;
+pub(super) const ABOUT: u8 = 12;
 
 /// The first byte of an answer.
 pub(super) const DONE: u8 = 0;

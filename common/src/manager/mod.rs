@@ -58,10 +58,11 @@ mod set;
 mod value;
 
 use crate::codec;
-use crate::connection::Handle;
+use crate::connection::{Address, Client, Handle, ListenerBuilder};
 use crate::point::quietly;
 use crate::process::{Child, Finalizer, Process, Signal, StartMethod};
 use crate::sys::entry::{self, Distance};
+use crate::sys::process::random;
 use crate::sys::{signal, socket};
 use crate::value::Plain;
 use frame::Write as _;
@@ -74,6 +75,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use server::Server;
 use std::fmt;
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -98,11 +100,31 @@ const EXIT_PRIORITY: i32 = 10;
 
 /// A server process and the way to it (in Python: `SyncManager`, what `multiprocessing.Manager()` gives). See
 /// the [module](self).
+///
+/// What it can make and say is what any [`ManagerClient`] can.
 #[must_use = "dropping it ends its server"]
 pub struct Manager {
-    link: Arc<Link>,
+    client: ManagerClient,
     child: Child,
     end: Finalizer,
+}
+
+/// Uses a manager's server that somebody else has started (in Python: a `BaseManager` after `connect`), or one's
+/// own.
+///
+/// One that is reached by an address has everything but what needs functions of the program, or its memory: no
+/// `update` of elements, no `sort`, no values, arrays and pools.
+#[derive(Clone)]
+pub struct ManagerClient {
+    link: Arc<Link>,
+}
+
+impl Deref for Manager {
+    type Target = ManagerClient;
+
+    fn deref(&self) -> &ManagerClient {
+        &self.client
+    }
 }
 
 /// What the server begins with.
@@ -110,6 +132,8 @@ pub struct Manager {
 #[serde(bound(deserialize = "I: DeserializeOwned"))]
 struct Start<I: Serialize> {
     door: Handle,
+    manager: u64,
+    listener: Option<ListenerBuilder>,
     types: Vec<(String, Distance)>,
     initializer: Option<(Distance, I)>,
 }
@@ -123,7 +147,18 @@ fn serve<I: Serialize + DeserializeOwned>(start: Start<I>) -> i32 {
         function(argument);
     }
     let Ok(door) = start.door.into_fd() else { return 1 };
-    Server::new(Registry::new(&start.types), door).serve();
+    let listener = start.listener.map(ListenerBuilder::bind).transpose();
+    let served = match &listener {
+        Ok(listener) => Ok(listener.as_ref().map(|listener| listener.address().clone())),
+        Err(error) => Err(error.to_string()),
+    };
+    let server = Server::new(Registry::new(&start.types), door, (start.manager, served));
+    if let Ok(Some(listener)) = listener
+        && server.listen(listener).is_err()
+    {
+        return 1;
+    }
+    server.serve();
     0
 }
 
@@ -141,6 +176,102 @@ impl Manager {
     /// A manager that is started in another way.
     pub fn builder() -> ManagerBuilder {
         ManagerBuilder::default()
+    }
+
+    /// Uses the manager that is served at the address of `client`, by its key (in Python: `connect`).
+    ///
+    /// ```
+    /// use common::Manager;
+    /// use common::connection::{Client, Listener};
+    /// use common::manager::QueueProxy;
+    ///
+    /// # common::init();
+    /// let listener = Listener::builder().authkey(b"secret");
+    /// let manager = Manager::builder().serve(listener).start()?;
+    /// manager.publish("jobs", &manager.queue::<String>(0)?)?;
+    ///
+    /// // In any other program, on this machine or, through a tunnel, on another one:
+    /// let address = manager.address()?.expect("it is served");
+    /// let there = Manager::connect(Client::new(address).authkey(b"secret"))?;
+    /// let jobs: QueueProxy<String> = there.find("jobs")?;
+    /// jobs.put(&"hello".to_string())?;
+    /// # common::Result::Ok(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ManagerError::Ended`] where nobody listens there; [`ManagerError::Io`] with what else went wrong, such as
+    /// another key.
+    pub fn connect(client: Client) -> Result<ManagerClient, ManagerError> {
+        Ok(ManagerClient { link: Link::to(client)? })
+    }
+
+    /// The server's process id.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.pid()
+    }
+
+    /// Ends the server, and waits for that; dropping the manager does the same. Calls that wait fail, and so do all
+    /// others from then on.
+    pub fn shutdown(self) {
+        self.end.run();
+    }
+}
+
+impl ManagerClient {
+    /// Where the manager is served, if it is (in Python: `address`).
+    ///
+    /// # Errors
+    ///
+    /// See [`ManagerError`].
+    pub fn address(&self) -> Result<Option<Address>, ManagerError> {
+        Ok(self.link.about()?.1.unwrap_or(None))
+    }
+
+    /// Has the object be found by a name, also where no proxy of it is left. One that was found by it before is
+    /// no more.
+    ///
+    /// # Errors
+    ///
+    /// See [`ManagerError`].
+    pub fn publish(&self, name: &str, proxy: &impl Proxied) -> Result<(), ManagerError> {
+        let number = proxy.remote().number();
+        self.link.request(
+            |to| {
+                to.put_u8(m::PUBLISH);
+                to.put_u64(number);
+                to.put_name(name);
+                Ok(())
+            },
+            |_| Ok(()),
+        )
+    }
+
+    /// The object that is published under this name.
+    ///
+    /// # Errors
+    ///
+    /// [`ManagerError::NoName`], [`ManagerError::OtherKind`].
+    pub fn find<P: Proxied>(&self, name: &str) -> Result<P, ManagerError> {
+        let (number, kind) = self.link.request(
+            |to| {
+                to.put_u8(m::FIND);
+                to.put_name(name);
+                Ok(())
+            },
+            |mut answer| {
+                let number = answer.u64().map_err(m::Failure::from)?;
+                Ok((number, answer.name().map_err(m::Failure::from)?.to_string()))
+            },
+        )?;
+        let remote = Remote::counted(Arc::clone(&self.link), number);
+        // A type of the program's own has any name.
+        if P::KIND.is_empty() || kind == P::KIND {
+            Ok(P::over(remote))
+        } else {
+            Err(ManagerError::OtherKind { name: name.to_string(), kind })
+        }
     }
 
     /// A list of these elements (in Python: `list`).
@@ -320,18 +451,6 @@ impl Manager {
             |mut answer| Ok(answer.u64().map_err(m::Failure::from)? as usize),
         )
     }
-
-    /// The server's process id.
-    #[must_use]
-    pub fn pid(&self) -> u32 {
-        self.child.pid()
-    }
-
-    /// Ends the server, and waits for that; dropping the manager does the same. Calls that wait fail, and so do all
-    /// others from then on.
-    pub fn shutdown(self) {
-        self.end.run();
-    }
 }
 
 impl fmt::Debug for Manager {
@@ -368,12 +487,13 @@ fn end(link: &Link, child: &Child) {
 pub struct ManagerBuilder<I = ()> {
     types: Vec<(String, Option<Distance>)>,
     method: Option<StartMethod>,
+    listener: Option<ListenerBuilder>,
     initializer: Option<(fn(I), I)>,
 }
 
 impl Default for ManagerBuilder {
     fn default() -> Self {
-        Self { types: Vec::new(), method: None, initializer: None }
+        Self { types: Vec::new(), method: None, listener: None, initializer: None }
     }
 }
 
@@ -394,8 +514,15 @@ impl<I> ManagerBuilder<I> {
     /// `initargs` of `start`).
     #[doc(alias = "initargs")]
     pub fn initializer<J>(self, function: fn(J), argument: J) -> ManagerBuilder<J> {
-        let Self { types, method, .. } = self;
-        ManagerBuilder { types, method, initializer: Some((function, argument)) }
+        let Self { types, method, listener, .. } = self;
+        ManagerBuilder { types, method, listener, initializer: Some((function, argument)) }
+    }
+
+    /// Serves the manager at an address as well, to whoever knows the key, which is needed: see
+    /// [`Manager::connect`].
+    pub fn serve(mut self, listener: ListenerBuilder) -> Self {
+        self.listener = Some(listener);
+        self
     }
 }
 
@@ -416,9 +543,15 @@ impl<I: Serialize + DeserializeOwned> ManagerBuilder<I> {
                 Some((entry::of_target(function).ok_or(ManagerError::OtherProgram)?, argument))
             }
         };
+        if self.listener.as_ref().is_some_and(|listener| !listener.has_key()) {
+            return Err(ManagerError::NoKey);
+        }
+        let is_served = self.listener.is_some();
+        let manager = u64::from_ne_bytes(random()?);
         let (ours, theirs) = socket::door()?;
-        let link = Link::new(Arc::new(ours.into()))?;
-        let start = Start { door: theirs.into(), types, initializer };
+        let link = Link::new(manager, Arc::new(ours.into()))?;
+        let (door, listener) = (theirs.into(), self.listener);
+        let start = Start { door, manager, listener, types, initializer };
         let mut process = Process::worker(serve::<I>, start);
         let name = process.get_name().replacen("Process", "SyncManager", 1);
         process = process.name(name);
@@ -428,7 +561,17 @@ impl<I: Serialize + DeserializeOwned> ManagerBuilder<I> {
         let child = quietly(|| process.start())?;
         let ended = (Arc::clone(&link), child.clone());
         let end = Finalizer::at_exit(EXIT_PRIORITY, move || end(&ended.0, &ended.1));
-        Ok(Manager { link, child, end })
+        let manager = Manager { client: ManagerClient { link }, child, end };
+        if is_served && let (_, Err(problem)) = manager.client.link.about()? {
+            return Err(ManagerError::NotServed(problem));
+        }
+        Ok(manager)
+    }
+}
+
+impl fmt::Debug for ManagerClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("ManagerClient").field(&self.link).finish()
     }
 }
 

@@ -182,14 +182,15 @@ impl Remote {
 impl Serialize for Remote {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let link = self.link();
-        codec::serialize_proxy(link.manager(), self.number(), || link.parcel(), serializer)
+        let object = (link.manager(), self.number());
+        codec::serialize_proxy(object, &link.way(), || link.parcel(), serializer)
     }
 }
 
 impl<'de> Deserialize<'de> for Remote {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let open = |manager, door, holder| -> io::Result<Arc<dyn Any + Send + Sync>> {
-            Ok(Link::arrived(manager, door, holder).map_err(io::Error::other)?)
+        let open = |manager, client, parcel| -> io::Result<Arc<dyn Any + Send + Sync>> {
+            Ok(Link::arrived(manager, client, parcel).map_err(io::Error::other)?)
         };
         let (way, number) = codec::deserialize_proxy(open, deserializer)?;
         let link = way.downcast::<Link>().map_err(|_| de::Error::custom("it leads elsewhere"))?;

@@ -7,10 +7,12 @@
 //! the last of them is closed: the kernel does that for a process that is killed.
 
 use super::frame::{Read, Stream, Write, put_numbers_at_the_end};
+use super::link::Served;
 use super::message::{self as m, Failure};
 use super::object::{Call, Caller, Entry, Object};
 use super::registry::{self, Registry};
 use crate::codec::{self, Message};
+use crate::connection::{AcceptError, Listener};
 use crate::sys::socket;
 use std::collections::HashMap;
 use std::io::{self, ErrorKind};
@@ -19,9 +21,12 @@ use std::panic::{self, AssertUnwindSafe};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::Builder;
+use std::time::Duration;
 
 /// At most so many connections are open at a time; one more is closed at once.
 const MOST: usize = 4096;
+/// How long it is until it is tried again to accept somebody who could not be accepted.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// See the top of this file.
 pub(super) struct Server {
@@ -32,6 +37,8 @@ pub(super) struct Server {
     connections: AtomicU64,
     registry: Registry,
     door: OwnedFd,
+    /// The manager's number, and where it is served.
+    about: (u64, Served),
     ended: AtomicBool,
 }
 
@@ -57,7 +64,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Server {
     /// A server of these types that lets in who comes by `door`.
-    pub(super) fn new(registry: Registry, door: OwnedFd) -> Arc<Self> {
+    pub(super) fn new(registry: Registry, door: OwnedFd, about: (u64, Served)) -> Arc<Self> {
         Arc::new(Self {
             objects: Mutex::default(),
             clients: Mutex::default(),
@@ -66,6 +73,7 @@ impl Server {
             connections: AtomicU64::new(0),
             registry,
             door,
+            about,
             ended: AtomicBool::new(false),
         })
     }
@@ -90,6 +98,24 @@ impl Server {
                 self.welcome(guest, true);
             }
         }
+    }
+
+    /// Lets in who comes to an address and knows the key, by a thread of its own.
+    pub(super) fn listen(self: &Arc<Self>, listener: Listener) -> io::Result<()> {
+        let server = Arc::clone(self);
+        let listen = move || {
+            while !server.has_ended() {
+                match listener.accept_stream(None) {
+                    Ok(Some(guest)) => server.welcome(guest, false),
+                    // Nobody has come, or somebody was turned away.
+                    Ok(None)
+                    | Err(AcceptError::Authentication(..) | AcceptError::Unfinished(_)) => {}
+                    // No descriptor is left, or the like: the others go on.
+                    Err(_) => std::thread::sleep(PAUSE),
+                }
+            }
+        };
+        Builder::new().name("manager-listener".to_string()).spawn(listen).map(drop)
     }
 
     /// Serves a connection by a thread of its own. One that came by the door is of this program.
@@ -209,7 +235,13 @@ impl Server {
                 reply.put_name(entry.object.kind());
                 self.keep(guest.client, &[entry]);
             }
+            m::ABOUT => {
+                let about = codec::encode_data(&self.about, "an address is data")
+                    .map_err(|error| Failure::Failed(error.to_string()))?;
+                reply.extend_from_slice(&about);
+            }
             m::COUNT => reply.put_u64(lock(&self.objects).len() as u64),
+            m::SHUTDOWN if !guest.is_kin => return Err(Failure::OtherProgram),
             m::SHUTDOWN => {
                 self.ended.store(true, Ordering::Release);
                 socket::stop_reading(self.door.as_fd());
@@ -375,4 +407,157 @@ pub(super) fn guarded<T>(work: impl FnOnce() -> Result<T, Failure>) -> Result<T,
         std::mem::forget(panic);
         Err(Failure::Failed(format!("panicked: {}", text.unwrap_or_default())))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::IoSlice;
+
+    /// A server, and what lets somebody in who is not of this program.
+    fn server() -> (Arc<Server>, impl Fn() -> Stream) {
+        let (_, door) = socket::door().unwrap();
+        let server = Server::new(Registry::new(&[]), door, (1, Ok(None)));
+        let inner = Arc::clone(&server);
+        let come = move || {
+            let (ours, theirs) = socket::pair().unwrap();
+            inner.welcome(theirs, false);
+            let mut stream = Stream::new(Arc::new(ours.into()));
+            stream.outgoing().put_u8(m::HELLO);
+            stream.outgoing().put_u64(7);
+            stream.seal().unwrap();
+            stream
+        };
+        (server, come)
+    }
+
+    fn count(stream: &mut Stream) -> u64 {
+        stream.outgoing().put_u8(m::COUNT);
+        stream.send().unwrap();
+        assert!(stream.receive(None).unwrap());
+        let mut answer = Read(stream.incoming());
+        assert_eq!(answer.u8().unwrap(), m::DONE);
+        answer.u64().unwrap()
+    }
+
+    /// Random numbers, always the same.
+    struct Dice(u64);
+
+    impl Dice {
+        fn next(&mut self, below: u64) -> u64 {
+            self.0 ^= self.0 << 13;
+            self.0 ^= self.0 >> 7;
+            self.0 ^= self.0 << 17;
+            self.0 % below
+        }
+    }
+
+    /// A request that is nearly one.
+    fn write_request(dice: &mut Dice, to: &mut Vec<u8>) {
+        const NAMES: &[&str] = &[
+            "list",
+            "dict",
+            "set",
+            "Namespace",
+            "Lock",
+            "Condition",
+            "Queue",
+            "Semaphore",
+            "append",
+            "extend",
+            "insert",
+            "get",
+            "set",
+            "update",
+            "pop",
+            "remove",
+            "slice",
+            "repeat",
+            "sort",
+            "release",
+            "notify",
+            "wait",
+            "acquire",
+            "put",
+            "look",
+            "task_done",
+            "fetch",
+            "union",
+            "is_subset",
+            "names",
+            "keep",
+            "give_back",
+            "abort",
+            "",
+        ];
+        let what = [m::CALL, m::CALL, m::CALL, m::CREATE, m::MAKE, m::KEEP, m::PUBLISH, m::FIND];
+        let what = what.get(dice.next(12) as usize).copied();
+        let what = what.unwrap_or_else(|| dice.next(14) as u8);
+        to.put_u8(what);
+        let name = NAMES[dice.next(NAMES.len() as u64) as usize];
+        match what {
+            m::CALL => {
+                to.put_u64(dice.next(40));
+                to.put_u32(dice.next(3) as u32);
+                to.put_name(name);
+            }
+            m::CREATE | m::FIND => to.put_name(name),
+            _ => to.put_u64(dice.next(40)),
+        }
+        for _ in 0..dice.next(4) {
+            match dice.next(4) {
+                0 => super::super::object::put_element(to, dice.next(3) as usize, &[1, 2, 3]),
+                1 => to.put_u64(dice.next(5)),
+                2 => to.put_u64(u64::MAX),
+                _ => (0..dice.next(20)).for_each(|_| to.put_u8(dice.next(256) as u8)),
+            }
+        }
+        let references: Vec<u64> = (0..dice.next(3)).map(|_| dice.next(40)).collect();
+        put_numbers_at_the_end(to, references.into_iter());
+        if dice.next(8) == 0 {
+            let len = to.len() as u64;
+            to[dice.next(len) as usize] = dice.next(256) as u8;
+        }
+    }
+
+    #[test]
+    fn fuzz_requests_are_answered_or_refused_and_others_are_served() {
+        let rounds =
+            std::env::var("COMMON_FUZZ_ROUNDS").ok().and_then(|rounds| rounds.parse().ok());
+        let (server, come) = server();
+        let mut other = come();
+        let mut dice = Dice(0x5eed);
+        let mut stream = come();
+        for _ in 0..rounds.unwrap_or(20_000) {
+            write_request(&mut dice, stream.outgoing());
+            if dice.next(50) == 0 {
+                // Cut off in the midst.
+                stream = come();
+                continue;
+            }
+            let sent = stream.send();
+            let watched = [(stream.as_fd(), socket::Interest::Read)];
+            // A call may wait, and some have no answer.
+            let is_answered = sent.is_ok()
+                && socket::poll(&watched, Some(Duration::from_millis(2))).unwrap()[0].readable;
+            if !is_answered || !matches!(stream.receive(None), Ok(true)) {
+                stream = come();
+            }
+        }
+        drop(stream);
+        let objects = count(&mut other);
+        assert!(objects < 100_000, "{objects}");
+        drop(server);
+    }
+
+    #[test]
+    fn a_length_that_nobody_sends_takes_no_memory() {
+        let (_server, come) = server();
+        let mut stranger = come();
+        assert_eq!(count(&mut stranger), 0);
+        let claim = (u32::MAX / 8).to_le_bytes();
+        socket::send(stranger.as_fd(), &[IoSlice::new(&claim)], &[]).unwrap();
+        let mut other = come();
+        assert_eq!(count(&mut other), 0);
+    }
 }

@@ -65,6 +65,8 @@ enum Chore {
     Model,
     /// Processes killed at random instants, some thousand times
     Torture,
+    /// Requests and frames of strangers, a million at random; the tests have a short form of it
+    Fuzz,
     /// A program of somebody else that uses `common`, as its README shows
     Outside,
     /// `common` beside its peers and the bare machine, and which goals it reaches
@@ -115,6 +117,7 @@ fn run(chore: &Chore, root: &Path) -> Result<ExitCode, String> {
         Chore::Points => points::points(root),
         Chore::Model => steps::model(root),
         Chore::Torture => steps::torture(root),
+        Chore::Fuzz => steps::fuzz(root),
         Chore::Outside => steps::outside(root),
         Chore::Bench(arguments) => return bench::run(root, arguments),
         Chore::Tidy { fix: false } => steps::tidy(root),
@@ -154,9 +157,10 @@ mod tests {
         }
         let chores = arguments.get_subcommands().map(clap::Command::get_name);
         let missing: Vec<_> = chores
-            // What is no check: all of it, and figures, which a busy machine spoils.
+            // What is no check: all of it, and figures, which a busy machine spoils; and the long form of what
+            // the tests do.
             .filter(|name| {
-                !["ci", "bench"].contains(name) && steps::CI.iter().all(|(n, _)| n != name)
+                !["ci", "bench", "fuzz"].contains(name) && steps::CI.iter().all(|(n, _)| n != name)
             })
             .collect();
         assert_eq!(missing, [""; 0], "a chore that `ci` leaves out");

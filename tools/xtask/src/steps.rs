@@ -128,6 +128,13 @@ pub(crate) fn torture(root: &Path) -> Result<(), String> {
     finish(command)
 }
 
+/// What comes from strangers, at random, for some minutes; the tests have a short form of it.
+pub(crate) fn fuzz(root: &Path) -> Result<(), String> {
+    let mut command = command(root, &["test", "-p", "common", "--lib", "--", "fuzz_"]);
+    command.env("COMMON_FUZZ_ROUNDS", "1000000");
+    finish(command)
+}
+
 pub(crate) fn outside(root: &Path) -> Result<(), String> {
     cargo(root, &["test", OUTSIDE, "--locked", "--target-dir", "target/outside"])
 }
