@@ -360,14 +360,14 @@ fn work((lock, list, dict, queue): Shared) -> common::Result<()> {
         if let Some(there) = dict.get(&(round % 5))? {
             there.position(&round)?;
         }
-        queue.put_timeout(&vec![round as u8; 5000], Duration::from_millis(1)).or_else(ignore)?;
-        queue.get_timeout(Duration::from_millis(1)).map(drop).or_else(ignore)?;
+        queue.put_timeout(&vec![round as u8; 5000], Duration::from_millis(1)).or_else(unless_it_is_full)?;
+        queue.get_timeout(Duration::from_millis(1)).map(drop).or_else(unless_it_is_full)?;
     }
     Ok(())
 }
 
 /// A queue may be full, or empty.
-fn ignore(error: ManagerError) -> Result<(), ManagerError> {
+fn unless_it_is_full(error: ManagerError) -> Result<(), ManagerError> {
     match error {
         ManagerError::Full(_) | ManagerError::Empty => Ok(()),
         other => Err(other),

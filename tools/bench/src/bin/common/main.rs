@@ -1,5 +1,6 @@
 //! The peer `common`: the library of this course.
 
+mod managers;
 mod pools;
 mod queue;
 mod shared_memory;
@@ -20,6 +21,7 @@ fn main() {
     shared_memory::bench(&run);
     queue::bench(&run);
     pools::bench(&run);
+    managers::bench(&run);
 }
 
 fn processes(run: &Run) {

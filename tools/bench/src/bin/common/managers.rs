@@ -1,0 +1,52 @@
+//! Objects of a manager.
+
+use common::Manager;
+use peers::{Run, us_per};
+
+const CALLS: u32 = 300;
+
+pub(crate) fn bench(run: &Run) {
+    run.bench("manager_start", "ms", || {
+        us_per(3, || {
+            for _ in 0..3 {
+                Manager::new().unwrap().shutdown();
+            }
+        }) / 1e3
+    });
+    let metrics = [
+        "list_append",
+        "list_getitem",
+        "dict_set",
+        "dict_get",
+        "value_get",
+        "value_set",
+        "lock_pair",
+        "queue_put_get",
+    ]
+    .map(|name| format!("manager_{name}"));
+    if !run.wants_any(&metrics.each_ref().map(String::as_str)) {
+        return;
+    }
+    let manager = Manager::new().unwrap();
+    let list = manager.list(0..10i64).unwrap();
+    let dict = manager.dict([("a".to_string(), 1i64)]).unwrap();
+    let (value, lock) = (manager.value(0i64).unwrap(), manager.lock().unwrap());
+    let queue = manager.queue::<i64>(0).unwrap();
+    let key = "a".to_string();
+    let operations: [&dyn Fn(); 8] = [
+        &|| list.push(&1).unwrap(),
+        &|| assert_eq!(list.get(0).unwrap(), Some(0)),
+        &|| drop(dict.insert(&key, &2).unwrap()),
+        &|| assert!(dict.get(&key).unwrap().is_some()),
+        &|| drop(std::hint::black_box(value.get().unwrap())),
+        &|| value.set(3).unwrap(),
+        &|| drop(lock.acquire().unwrap()),
+        &|| {
+            queue.put(&1).unwrap();
+            queue.get().unwrap();
+        },
+    ];
+    for (metric, operation) in metrics.iter().zip(operations) {
+        run.bench(metric, "us", || us_per(CALLS as usize, || (0..CALLS).for_each(|_| operation())));
+    }
+}
