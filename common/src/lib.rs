@@ -5,7 +5,7 @@
 //! | module | what it is | Python |
 //! | --- | --- | --- |
 //! | [`process`] | start a function in a process of its own, wait for it | `Process` |
-//! | [`connection`] | two ends of a pipe that carry typed messages | `Pipe` |
+//! | [`connection`] | two ends of a pipe that carry typed messages; meeting at an address | `Pipe`, `Listener` |
 //! | [`cpu`] | how many processors there are, and which a process may use | `cpu_count` |
 //! | [`sync`] | wait for what another process does | `Lock` … `Barrier` |
 //! | [`value`] | one value that several processes see, and its lock | `Value` |
@@ -15,6 +15,7 @@
 //! | [`queue`] | items that any number of processes put and get | `Queue` |
 //! | [`pool`] | a fixed number of processes that share out the calls | `Pool` |
 //! | [`executor`] | the same, each call a future that can be cancelled | `ProcessPoolExecutor` |
+//! | [`manager`] | objects in a server process, used from any other | `Manager` |
 //! | [`thread_pool`] | the same calls by threads, to compare | `ThreadPool` |
 //! | [`log`] | a log with a stopwatch | the course's `Log` |
 //! | [`point`] | what every operation passes first, for whoever wants to watch | |
@@ -55,6 +56,8 @@
 //! | let several processes change one value | [`Value`] |
 //! | the same for many values of one type | [`Array`] |
 //! | count what several processes do, without a lock | [`AtomicValue`] |
+//! | let several processes change lists, dictionaries, objects of your own | [`Manager`] |
+//! | talk to a process that you did not start, by an address | [`connection::Listener`], [`connection::Client`] |
 //! | let several processes see the same numbers, by a name | [`SharedMemory`] |
 //! | the same for a few values of several kinds | [`ShareableList`] |
 

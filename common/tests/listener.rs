@@ -6,6 +6,7 @@ use libtest_mimic::{Arguments, Failed, Trial};
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -23,6 +24,7 @@ fn main() {
         Trial::test("python_is_connected_to_with_a_key", python_listens),
         Trial::test("a_tagged_peer_in_plain_python_connects", tagged_connects),
         Trial::test("a_tagged_peer_in_plain_python_is_connected_to", tagged_listens),
+        Trial::test("a_newer_python_connects_and_is_connected_to", newer_python),
         Trial::test("half_open_peers_hold_up_nobody", half_open),
         Trial::test("garbage_is_turned_away_and_others_are_served", garbage),
         Trial::test("who_leaves_in_the_midst_is_told_apart", leaves),
@@ -36,7 +38,11 @@ fn main() {
 
 /// Runs a script with an address as its argument.
 fn python(script: &str, argument: &str) -> std::io::Result<std::process::Child> {
-    Command::new("python3")
+    python_of("python3".as_ref(), script, argument)
+}
+
+fn python_of(program: &Path, script: &str, argument: &str) -> std::io::Result<std::process::Child> {
+    Command::new(program)
         .args(["-c", script, argument])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -125,6 +131,62 @@ fn python_listens() -> Outcome {
     connection.send_bytes(b"from rust")?;
     assert!(client().authkey(b"wrong").connect::<(), ()>().is_err());
     assert!(child.wait()?.success());
+    Ok(())
+}
+
+/// The interpreters of version 3.12 and newer, where one looks for them.
+fn newer_pythons() -> Vec<PathBuf> {
+    let mut candidates: Vec<PathBuf> =
+        (12..20).map(|minor| PathBuf::from(format!("python3.{minor}"))).collect();
+    let home = std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
+    let installed = std::fs::read_dir(home.join(".pyenv/versions"));
+    let installed = installed.into_iter().flatten().filter_map(Result::ok);
+    candidates.extend(installed.map(|version| version.path().join("bin/python3")));
+    let check = "import sys; sys.exit(sys.version_info < (3, 12))";
+    let is_newer = |program: &PathBuf| {
+        Command::new(program)
+            .args(["-c", check])
+            .stderr(Stdio::null())
+            .status()
+            .is_ok_and(|status| status.success())
+    };
+    candidates.retain(is_newer);
+    candidates
+}
+
+fn newer_python() -> Outcome {
+    let pythons = newer_pythons();
+    if pythons.is_empty() {
+        println!("NOT RUN: there is no python3 of version 3.12 or newer");
+    }
+    for program in pythons {
+        let folder = tempfile::tempdir()?;
+        let address = Address::from(folder.path().join("socket"));
+        // With the handshake of its own time, and with the older one, which it understands.
+        for is_legacy in [false, true] {
+            let builder = Listener::builder().address(&address).authkey(b"secret");
+            let listener = if is_legacy { builder.legacy() } else { builder }.bind()?;
+            let mut child = python_of(&program, CONNECTS, &path_of(&address)?)?;
+            let connection = listener.accept_timeout::<(), ()>(LONG)?.ok_or("nobody came")?;
+            assert_eq!(connection.recv_bytes()?, b"from python");
+            connection.send_bytes(b"from rust")?;
+            let refused = listener.accept_timeout::<(), ()>(LONG);
+            assert!(matches!(refused, Err(AcceptError::Authentication(..))), "{refused:?}");
+            assert!(child.wait()?.success());
+            drop(listener);
+            let mut child = python_of(&program, LISTENS, &path_of(&address)?)?;
+            listening(&mut child)?;
+            let client = || {
+                let client = Client::new(&address);
+                if is_legacy { client.legacy() } else { client }
+            };
+            let connection = client().authkey(b"secret").connect::<(), ()>()?;
+            assert_eq!(connection.recv_bytes()?, b"from python");
+            connection.send_bytes(b"from rust")?;
+            assert!(client().authkey(b"wrong").connect::<(), ()>().is_err());
+            assert!(child.wait()?.success());
+        }
+    }
     Ok(())
 }
 

@@ -2,11 +2,12 @@
 
 use common::connection::{Address, Client, Listener};
 use common::manager::{
-    BarrierProxy, ConditionProxy, DictProxy, ListProxy, LockProxy, Managed, ManagerError, Methods,
-    QueueProxy, RLockProxy, SemaphoreProxy,
+    ArrayProxy, BarrierProxy, ConditionProxy, DictProxy, ListProxy, LockProxy, Managed,
+    ManagerError, Methods, QueueProxy, RLockProxy, SemaphoreProxy, ValueProxy,
 };
 use common::{Connection, Manager, Process, StartMethod, pipe};
 use libtest_mimic::{Arguments, Failed, Trial};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 type Outcome = Result<(), Failed>;
@@ -45,6 +46,9 @@ fn main() {
             alone(travel, method)
         }));
     }
+    trials.push(Trial::test("a_fork_has_no_proxy_that_it_was_not_given", || {
+        alone(not_given, StartMethod::Fork)
+    }));
     libtest_mimic::run(&arguments, trials).exit();
 }
 
@@ -228,6 +232,22 @@ fn travel(method: StartMethod) {
     eventually(|| manager.number_of_objects().is_ok_and(|objects| objects == 0));
 }
 
+fn not_given(method: StartMethod) {
+    // A fork has a copy of the proxy that it was not given.
+    static LIST: OnceLock<ListProxy<u8>> = OnceLock::new();
+    fn child((): ()) {
+        let list = LIST.get().expect("it was copied");
+        assert!(matches!(list.len(), Err(ManagerError::NotGiven)));
+        let own = Manager::new().expect("a manager");
+        assert_eq!(own.list([1, 2]).expect("a list").len().expect("it is there"), 2);
+    }
+    let manager = Manager::builder().start_method(method).start().expect("a manager");
+    LIST.set(manager.list([1]).expect("a list")).expect("it is set once");
+    let exit = Process::new(child, ()).start_method(method).start().expect("a child").join();
+    assert!(exit.expect("its end").is_success());
+    assert_eq!(LIST.get().map(|list| list.len().expect("it is there")), Some(1));
+}
+
 fn killed_client() -> Outcome {
     fn keep((list, ready): (ListProxy<u8>, Connection<u8, ()>)) {
         list.push(&1).expect("it is there");
@@ -360,7 +380,9 @@ fn work((lock, list, dict, queue): Shared) -> common::Result<()> {
         if let Some(there) = dict.get(&(round % 5))? {
             there.position(&round)?;
         }
-        queue.put_timeout(&vec![round as u8; 5000], Duration::from_millis(1)).or_else(unless_it_is_full)?;
+        queue
+            .put_timeout(&vec![round as u8; 5000], Duration::from_millis(1))
+            .or_else(unless_it_is_full)?;
         queue.get_timeout(Duration::from_millis(1)).map(drop).or_else(unless_it_is_full)?;
     }
     Ok(())
@@ -480,6 +502,13 @@ fn far_client(address: &str) -> Result<(), Box<dyn std::error::Error>> {
     let child = Process::new(|list: ListProxy<u32>| list.push(&4), mine.clone()).start()?;
     assert!(child.join()?.is_success());
     assert_eq!(mine.to_vec()?, [1, 2, 3, 4]);
+    let (value, array): (ValueProxy<i32>, ArrayProxy<u8>) =
+        (there.find("value")?, there.find("array")?);
+    value.set(value.get()? + 1)?;
+    assert_eq!((array.get(1)?, array.len()?, array.to_vec()?), (2, 3, vec![1, 2, 3]));
+    array.set(2, 9)?;
+    assert!(matches!(array.get(3), Err(ManagerError::OutOfRange { index: 3, len: 3 })));
+    assert!(matches!(value.update(|number| number), Err(ManagerError::OtherProgram)));
     let guard = there.lock()?.acquire()?;
     drop(guard);
     Ok(())
@@ -496,15 +525,19 @@ fn serve(
     manager.publish("jobs", &jobs)?;
     let results = manager.dict::<String, ListProxy<u32>>([])?;
     manager.publish("results", &results)?;
+    let (value, array) = (manager.value(7)?, manager.array([1u8, 2, 3])?);
+    manager.publish("value", &value)?;
+    manager.publish("array", &array)?;
     jobs.put(&"hello".to_string())?;
     let address = manager.address()?.ok_or("it is served")?;
     assert!(start(&address.to_string())?.success());
+    assert_eq!((value.get()?, array.to_vec()?), (8, vec![1, 2, 9]));
     // It has gone, and what it has put there has not.
     let list = results.get(&"mine".to_string())?.ok_or("a list")?;
     assert_eq!(list.to_vec()?, [1, 2, 3, 4]);
     drop(list);
     results.clear()?;
-    eventually(|| manager.number_of_objects().is_ok_and(|objects| objects == 2));
+    eventually(|| manager.number_of_objects().is_ok_and(|objects| objects == 4));
     Ok(())
 }
 

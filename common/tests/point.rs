@@ -1,5 +1,6 @@
 //! Points: each operation passes one, with the caller's line, and objects bear the same names everywhere.
 
+use common::connection::Listener;
 use common::point::{self, Point};
 use common::sync::{Barrier, BoundedSemaphore, Condition, Event, Lock, RLock, Semaphore};
 use common::{Array, AtomicValue, Process, Queue, StartMethod, Value, pipe};
@@ -102,6 +103,13 @@ fn operations() {
     passes!("wait_timeout Condition-1", condition.wait_while_timeout(&mut guard, zero, || true));
     passes!("notify Condition-1", condition.notify(&guard, 1));
     passes!("notify Condition-1", condition.notify_all(&guard));
+
+    let listener = passes!("create Listener-1", Listener::builder().bind().unwrap());
+    passes!(
+        "accept Listener-1",
+        assert!(listener.accept_timeout::<(), ()>(zero).unwrap().is_none())
+    );
+    passes!("close Listener-1", listener.close());
 
     let event = passes!("create Event-1", Event::new().unwrap());
     passes!("wait_timeout Event-1", event.wait_timeout(zero));

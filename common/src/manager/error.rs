@@ -2,6 +2,7 @@
 
 use crate::codec::{DecodeError, EncodeError};
 use crate::process::StartError;
+use crate::sys::socket;
 use std::io;
 
 /// Why a manager, or a proxy of one of its objects, could not do what it was asked for.
@@ -12,6 +13,9 @@ pub enum ManagerError {
     /// `BrokenPipeError`, `ConnectionRefusedError`, `EOFError`).
     #[error("the manager has ended, and its objects with it; start a new one")]
     Ended,
+    /// This process is a fork that was not given the proxy.
+    #[error("this process was not given the proxy; put it into the argument of the Process")]
+    NotGiven,
     /// The server could not be started.
     #[error(transparent)]
     Start(#[from] StartError),
@@ -101,6 +105,7 @@ impl From<io::Error> for ManagerError {
         match error.kind() {
             BrokenPipe | ConnectionRefused | ConnectionReset | NotConnected => Self::Ended,
             io::ErrorKind::UnexpectedEof => Self::Ended,
+            _ if socket::is_nowhere(&error) => Self::NotGiven,
             _ => Self::Io(error),
         }
     }

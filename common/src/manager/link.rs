@@ -67,7 +67,7 @@ impl Link {
         let link = Self::of(0, Way::Address(client))?;
         let (manager, _) = link.about()?;
         let mut links = LINKS.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = Self::known(&mut links, manager) {
+        if let Some(known) = Self::known(&mut links, manager).filter(|link| link.is_open()) {
             return Ok(known);
         }
         let Some(Self { way, .. }) = Arc::into_inner(link) else { return Err(ManagerError::Ended) };
@@ -85,6 +85,14 @@ impl Link {
     fn known(links: &mut Vec<Weak<Self>>, manager: u64) -> Option<Arc<Self>> {
         links.retain(|link| link.strong_count() > 0);
         links.iter().filter_map(Weak::upgrade).find(|link| link.manager == manager)
+    }
+
+    /// Whether it leads anywhere: a fork that was not given the door has a link without a way.
+    fn is_open(&self) -> bool {
+        match &self.way {
+            Way::Door(door) => door.is_open(),
+            Way::Address(_) => true,
+        }
     }
 
     /// The manager's number, and where it is served, or why it is not.
@@ -107,7 +115,10 @@ impl Link {
     ) -> Result<Arc<Self>, ManagerError> {
         let holder = parcel.pop().ok_or(ManagerError::Ended)?;
         let mut links = LINKS.lock().unwrap_or_else(PoisonError::into_inner);
-        let link = match (Self::known(&mut links, manager), client, parcel.pop()) {
+        let door = parcel.pop();
+        let known = Self::known(&mut links, manager);
+        let known = known.filter(|link| link.is_open() || door.is_some());
+        let link = match (known, client, door) {
             (Some(link), _, door) => {
                 if let (Way::Door(known), Some(door)) = (&link.way, door) {
                     known.or_be(door);

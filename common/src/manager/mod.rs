@@ -113,7 +113,7 @@ pub struct Manager {
 /// own.
 ///
 /// One that is reached by an address has everything but what needs functions of the program, or its memory: no
-/// `update` of elements, no `sort`, no values, arrays and pools.
+/// `update`, no `sort`, no pools; and it makes no values and arrays, but uses those that are there.
 #[derive(Clone)]
 pub struct ManagerClient {
     link: Arc<Link>,
@@ -380,14 +380,14 @@ impl ManagerClient {
     }
 
     /// A number, or other plain data (in Python: `Value`).
-    pub fn value<T: Plain>(&self, value: T) -> Result<ValueProxy<T>, ManagerError> {
+    pub fn value<T: Plain + 'static>(&self, value: T) -> Result<ValueProxy<T>, ManagerError> {
         let maker = entry::of_target(value::make_value::<T> as registry::Maker);
         let remote = Remote::make(&self.link, maker, bytemuck::bytes_of(&value))?;
         Ok(ValueProxy::over(remote))
     }
 
     /// Numbers, or other plain data (in Python: `Array`).
-    pub fn array<T: Plain>(
+    pub fn array<T: Plain + 'static>(
         &self,
         values: impl IntoIterator<Item = T>,
     ) -> Result<ArrayProxy<T>, ManagerError> {

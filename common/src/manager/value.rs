@@ -1,16 +1,18 @@
 //! Values and arrays in a manager (in Python: `Value` and `Array` of a `SyncManager`).
 //!
 //! They lie in shared memory, which the manager's server keeps: a proxy that was used once reads and writes it
-//! without asking the server.
+//! without asking the server. Who came to the manager by an address has calls instead.
 
 use super::error::ManagerError;
+use super::frame::Write as _;
 use super::message::Failure;
 use super::object::{Call, Object};
-use super::proxy::proxy_type;
+use super::proxy::{Arguments, Reply, proxy_type};
 use crate::array::OutOfRange;
 use crate::codec;
 use crate::{Array, Plain, Value};
 use serde::Serialize;
+use std::fmt::Display;
 use std::io;
 
 proxy_type! {
@@ -42,60 +44,108 @@ proxy_type! {
     ArrayProxy<T> "Array"
 }
 
-/// A handle that the server keeps, and gives to whoever asks.
-struct Kept<H> {
-    kind: &'static str,
-    handle: H,
+/// A handle that the server keeps, and gives to whoever asks; who is far away has calls.
+struct Kept<H>(H);
+
+trait Shared: Serialize + Send + Sync + 'static {
+    const KIND: &'static str;
+
+    /// Does what somebody asks for who cannot have the handle; false where there is no such method.
+    fn serve(&self, call: &mut Call<'_>) -> Result<bool, Failure>;
 }
 
-impl<H: Serialize + Send + Sync> Object for Kept<H> {
+impl<H: Shared> Object for Kept<H> {
     fn kind(&self) -> &str {
-        self.kind
+        H::KIND
     }
 
     fn call(&self, call: &mut Call<'_>) -> Result<(), Failure> {
         match call.method {
             "fetch" if call.is_kin => {
-                let message = codec::encode(&self.handle)
-                    .map_err(|error| Failure::Failed(error.to_string()))?;
+                let message =
+                    codec::encode(&self.0).map_err(|error| Failure::Failed(error.to_string()))?;
                 call.reply.extend_from_slice(&message.bytes);
                 call.message = Some(message);
                 Ok(())
             }
             "fetch" => Err(Failure::OtherProgram),
-            _ => call.unknown(self.kind),
+            _ => match self.0.serve(call)? {
+                true => Ok(()),
+                false => call.unknown(H::KIND),
+            },
         }
     }
 }
 
-fn kept<H: Serialize + Send + Sync + 'static>(
-    kind: &'static str,
-    handle: io::Result<H>,
-) -> Result<Box<dyn Object>, Failure> {
-    let handle = handle.map_err(|error| Failure::Failed(error.to_string()))?;
-    Ok(Box::new(Kept { kind, handle }))
+fn plain<T: Plain>(bytes: &[u8]) -> Result<T, Failure> {
+    let value = bytemuck::checked::try_pod_read_unaligned(bytes);
+    value.map_err(|error| Failure::Argument(error.to_string()))
+}
+
+fn failed(error: impl Display) -> Failure {
+    Failure::Failed(error.to_string())
+}
+
+impl<T: Plain + 'static> Shared for Value<T> {
+    const KIND: &'static str = "Value";
+
+    fn serve(&self, call: &mut Call<'_>) -> Result<bool, Failure> {
+        match call.method {
+            "get" => call.reply.extend_from_slice(bytemuck::bytes_of(&self.get())),
+            "set" => self.set(plain(call.arguments.rest())?),
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+}
+
+impl<T: Plain + 'static> Shared for Array<T> {
+    const KIND: &'static str = "Array";
+
+    fn serve(&self, call: &mut Call<'_>) -> Result<bool, Failure> {
+        let len = self.len() as u64;
+        let place = |call: &mut Call<'_>| match call.arguments.u64()? {
+            index if index < len => Ok(index as usize),
+            index => Err(Failure::OutOfRange { index, len }),
+        };
+        match call.method {
+            "len" => call.reply.put_u64(len),
+            "all" => call.reply.extend_from_slice(bytemuck::cast_slice(&self.to_vec())),
+            "get" => {
+                let value = self.get(place(call)?).map_err(failed)?;
+                call.reply.extend_from_slice(bytemuck::bytes_of(&value));
+            }
+            "set" => {
+                let place = place(call)?;
+                self.set(place, plain(call.arguments.rest())?).map_err(failed)?;
+            }
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+}
+
+fn kept<H: Shared>(handle: io::Result<H>) -> Result<Box<dyn Object>, Failure> {
+    Ok(Box::new(Kept(handle.map_err(failed)?)))
 }
 
 /// A value of these bytes, in the server.
-pub(super) fn make_value<T: Plain>(bytes: Vec<u8>) -> Result<Box<dyn Object>, Failure> {
-    let value = bytemuck::checked::try_pod_read_unaligned::<T>(&bytes);
-    let value = value.map_err(|error| Failure::Argument(error.to_string()))?;
-    kept("Value", Value::new(value))
+pub(super) fn make_value<T: Plain + 'static>(bytes: Vec<u8>) -> Result<Box<dyn Object>, Failure> {
+    kept(Value::<T>::new(plain(&bytes)?))
 }
 
 /// An array of these bytes, in the server.
-pub(super) fn make_array<T: Plain>(bytes: Vec<u8>) -> Result<Box<dyn Object>, Failure> {
+pub(super) fn make_array<T: Plain + 'static>(bytes: Vec<u8>) -> Result<Box<dyn Object>, Failure> {
     let mut values = Vec::new();
     if size_of::<T>() > 0 {
         for bytes in bytes.chunks_exact(size_of::<T>()) {
-            let value = bytemuck::checked::try_pod_read_unaligned(bytes);
-            values.push(value.map_err(|error| Failure::Argument(error.to_string()))?);
+            values.push(plain(bytes)?);
         }
     }
-    kept("Array", Array::<T>::from_slice(&values))
+    kept(Array::<T>::from_slice(&values))
 }
 
-impl<T: Plain> ValueProxy<T> {
+impl<T: Plain + 'static> ValueProxy<T> {
     /// The shared value itself, with all that it can do; only the first use asks the server.
     ///
     /// # Errors
@@ -106,15 +156,31 @@ impl<T: Plain> ValueProxy<T> {
         self.remote.local()
     }
 
-    /// What it is at this moment.
+    /// What it is at this moment; by a call, where the manager is far away.
     pub fn get(&self) -> Result<T, ManagerError> {
-        Ok(self.shared()?.get())
+        match self.shared() {
+            Ok(shared) => Ok(shared.get()),
+            Err(ManagerError::OtherProgram) => {
+                self.remote.call("get", |_| Ok(()), |reply| Ok(plain(reply.rest())?))
+            }
+            Err(error) => Err(error),
+        }
     }
 
-    /// Makes it this.
+    /// Makes it this; by a call, where the manager is far away.
     pub fn set(&self, value: T) -> Result<(), ManagerError> {
-        self.shared()?.set(value);
-        Ok(())
+        let write = |to: &mut Arguments<'_>| {
+            to.bytes(bytemuck::bytes_of(&value));
+            Ok(())
+        };
+        match self.shared() {
+            Ok(shared) => {
+                shared.set(value);
+                Ok(())
+            }
+            Err(ManagerError::OtherProgram) => self.remote.call("set", write, |_| Ok(())),
+            Err(error) => Err(error),
+        }
     }
 
     /// Makes it what `change` makes of it; nobody changes it meanwhile. Gives what it is now.
@@ -133,7 +199,7 @@ impl From<OutOfRange> for ManagerError {
     }
 }
 
-impl<T: Plain> ArrayProxy<T> {
+impl<T: Plain + 'static> ArrayProxy<T> {
     /// The shared array itself, with all that it can do; only the first use asks the server.
     ///
     /// # Errors
@@ -149,7 +215,17 @@ impl<T: Plain> ArrayProxy<T> {
     ///
     /// [`ManagerError::OutOfRange`] where there is none.
     pub fn get(&self, index: usize) -> Result<T, ManagerError> {
-        Ok(self.shared()?.get(index)?)
+        let write = |to: &mut Arguments<'_>| {
+            to.number(index as u64);
+            Ok(())
+        };
+        match self.shared() {
+            Ok(shared) => Ok(shared.get(index)?),
+            Err(ManagerError::OtherProgram) => {
+                self.remote.call("get", write, |reply| Ok(plain(reply.rest())?))
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// Makes the element at `index` this.
@@ -158,7 +234,15 @@ impl<T: Plain> ArrayProxy<T> {
     ///
     /// [`ManagerError::OutOfRange`] where there is none.
     pub fn set(&self, index: usize, value: T) -> Result<(), ManagerError> {
-        Ok(self.shared()?.set(index, value)?)
+        let write = |to: &mut Arguments<'_>| {
+            to.number(index as u64).bytes(bytemuck::bytes_of(&value));
+            Ok(())
+        };
+        match self.shared() {
+            Ok(shared) => Ok(shared.set(index, value)?),
+            Err(ManagerError::OtherProgram) => self.remote.call("set", write, |_| Ok(())),
+            Err(error) => Err(error),
+        }
     }
 
     /// Makes the element at `index` what `change` makes of it; nobody changes the array meanwhile. Gives what
@@ -178,7 +262,13 @@ impl<T: Plain> ArrayProxy<T> {
     /// How many elements there are.
     #[doc(alias = "__len__")]
     pub fn len(&self) -> Result<usize, ManagerError> {
-        Ok(self.shared()?.len())
+        match self.shared() {
+            Ok(shared) => Ok(shared.len()),
+            Err(ManagerError::OtherProgram) => {
+                self.remote.call("len", |_| Ok(()), |reply| Ok(reply.number()? as usize))
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// Whether there is none.
@@ -188,6 +278,14 @@ impl<T: Plain> ArrayProxy<T> {
 
     /// A copy of all of them, as they are at one moment.
     pub fn to_vec(&self) -> Result<Vec<T>, ManagerError> {
-        Ok(self.shared()?.to_vec())
+        let read = |reply: &mut Reply<'_>| {
+            let values = reply.rest().chunks_exact(size_of::<T>().max(1)).map(plain);
+            Ok(values.collect::<Result<_, _>>()?)
+        };
+        match self.shared() {
+            Ok(shared) => Ok(shared.to_vec()),
+            Err(ManagerError::OtherProgram) => self.remote.call("all", |_| Ok(()), read),
+            Err(error) => Err(error),
+        }
     }
 }

@@ -44,7 +44,7 @@ impl Descriptor {
     }
 
     /// Whether it is open in this process: not inherited by a fork without having been given.
-    fn is_open(&self) -> bool {
+    pub(crate) fn is_open(&self) -> bool {
         self.generation.load(Ordering::Acquire) == GENERATION.load(Ordering::Relaxed)
     }
 

@@ -20,6 +20,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         once("c247_a_client_can_poll_for_what_the_other_side_sends", polls),
         once("c250_a_wrong_answer_to_the_challenge_is_refused", bogus),
         once("c252_an_answer_has_the_challenges_digest", answers),
+        each("c253_a_child_sends_on_the_connection_that_was_accepted", passed_on),
         each("c307_nor_an_accept", interrupted),
     ]
     .concat()
@@ -171,6 +172,28 @@ fn answers() -> Outcome {
         assert_eq!(accepted.recv()?, 7);
         peer.join().expect("it does not panic");
     }
+    Ok(())
+}
+
+fn passed_on(method: StartMethod) -> Outcome {
+    type Accepted = Connection<String, ()>;
+    fn work(carrier: Connection<(), (Accepted, String)>) -> common::Result<()> {
+        for _ in 0..3 {
+            let (connection, text) = carrier.recv()?;
+            connection.send(&text.to_uppercase())?;
+        }
+        Ok(())
+    }
+    let (_folder, addresses) = families()?;
+    let (ours, theirs) = pipe::<(Accepted, String), ()>()?;
+    let child = Process::new(work, theirs).start_method(method).start()?;
+    for address in addresses {
+        let listener = Listener::bind(address)?;
+        let client = Client::new(listener.address()).connect::<(), String>()?;
+        ours.send(&(listener.accept()?, "hello".to_string()))?;
+        assert_eq!(client.recv()?, "HELLO");
+    }
+    assert!(child.join()?.is_success());
     Ok(())
 }
 

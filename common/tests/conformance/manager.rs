@@ -1,14 +1,16 @@
 //! Managers: containers behind proxies, primitives that a child uses, types of one's own.
 
 use crate::trial::{Outcome, Trial, each, once};
+use common::connection::{Address, Client, Listener};
 use common::manager::{
     ArrayProxy, BarrierProxy, BoundedSemaphoreProxy, ConditionProxy, DictProxy, EventProxy,
     ListProxy, LockProxy, Managed, ManagerError, Methods, NamespaceProxy, QueueProxy, RLockProxy,
     SemaphoreProxy, SetProxy, ValueProxy,
 };
+use common::sync::Event;
 use common::{AtomicValue, Manager, Process, StartMethod};
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use std::cmp::Ordering;
 
 pub(crate) fn trials() -> Vec<Trial> {
@@ -42,6 +44,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         once("c174_types_of_ones_own", own_types),
         once("c175_the_scope_of_a_manager_ends_it", scope),
         once("c176_also_one_that_is_used_before", scope_of_a_started_one),
+        each("c177_a_manager_far_away_by_address_and_key", far_away),
         once("c180_an_error_in_the_answer_is_the_callers", errors),
         once("c181_an_initializer_runs_once_in_the_server", initializer),
     ]
@@ -543,6 +546,47 @@ fn scope_of_a_started_one() -> Outcome {
     }
     assert!(!is_there(pid));
     assert!(matches!(list.len(), Err(ManagerError::Ended)));
+    Ok(())
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+enum Anything {
+    Text(String),
+    None,
+    Truth(bool),
+    Number(f64),
+    Bytes(Vec<u8>),
+}
+
+fn values() -> Vec<Anything> {
+    let texts =
+        ["hello world", "hall\u{e5} v\u{e4}rlden", "\u{43f}\u{440}\u{438}\u{432}\u{456}\u{442}"];
+    let mut values: Vec<_> = texts.map(|text| Anything::Text(text.to_string())).into();
+    values.extend([Anything::None, Anything::Truth(true), Anything::Number(2.25)]);
+    values.push(Anything::Bytes(b"hall\xe5 v\xe4rlden".to_vec()));
+    values
+}
+
+fn far_away(method: StartMethod) -> Outcome {
+    const KEY: &[u8; 32] = b"12345678901234567890123456789012";
+    fn put(address: Address) -> common::Result<()> {
+        let there = Manager::connect(Client::new(address).authkey(KEY))?;
+        there.find::<QueueProxy<Vec<Anything>>>("queue")?.put(&values())?;
+        Ok(())
+    }
+    let listener = Listener::builder().address(Address::tcp("localhost", 0)?).authkey(KEY);
+    let manager = Manager::builder().start_method(method).serve(listener).start()?;
+    let queue = manager.queue::<Vec<Anything>>(0)?;
+    manager.publish("queue", &queue)?;
+    let address = manager.address()?.ok_or("it is served")?;
+    in_a_child(method, put, address.clone())?;
+    // By another way to the same manager, from here.
+    let there = Manager::connect(Client::new(&address).authkey(KEY))?;
+    assert_eq!(there.find::<QueueProxy<Vec<Anything>>>("queue")?.get()?, values());
+    // What has no encoding is an error, and nothing is put.
+    let handles = there.queue::<Event>(0)?;
+    assert!(matches!(handles.put(&Event::new()?), Err(ManagerError::Encode(_))));
+    assert!(handles.is_empty()?);
     Ok(())
 }
 
