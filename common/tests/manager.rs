@@ -31,6 +31,7 @@ fn main() {
         Trial::test("who_is_killed_refers_to_nothing", killed_client),
         Trial::test("a_message_that_nobody_reads_holds_nothing", lost_message),
         Trial::test("a_server_that_is_killed_is_an_error_for_all", killed_server),
+        Trial::test("a_server_ends_with_a_program_that_is_killed", killed_owner),
         Trial::test("a_proxy_of_another_manager_is_refused", other_manager),
         Trial::test("who_is_killed_holds_no_lock_and_no_permit", killed_holder),
         Trial::test("a_barrier_breaks_with_who_waits_at_it", killed_party),
@@ -297,8 +298,30 @@ fn killed_server() -> Outcome {
     Ok(())
 }
 
+fn killed_owner() -> Outcome {
+    fn program(report: Connection<(u32, ListProxy<u8>), ()>) {
+        let manager = Manager::new().expect("a manager");
+        let list = manager.list([1]).expect("a list");
+        report.send(&(manager.pid(), list)).expect("the test receives");
+        let _ = report.recv();
+    }
+    let (ours, theirs) = pipe::<(), (u32, ListProxy<u8>)>()?;
+    let child = Process::new(program, theirs).start()?;
+    let (server, list) = ours.recv()?;
+    assert_eq!(list.len()?, 1);
+    child.kill()?;
+    child.join()?;
+    eventually(|| !std::path::Path::new(&format!("/proc/{server}")).exists());
+    assert!(matches!(list.len(), Err(ManagerError::Ended)));
+    Ok(())
+}
+
 fn other_manager() -> Outcome {
     let (one, two) = (Manager::new()?, Manager::new()?);
+    let refused = one.publish("list", &two.list([1])?);
+    assert!(matches!(refused, Err(ManagerError::OtherManager)), "{refused:?}");
+    let refused = one.publish(&"x".repeat(256), &one.list([1])?);
+    assert!(matches!(refused, Err(ManagerError::LongName(256))), "{refused:?}");
     let error = one.list([two.list([1])?]).unwrap_err();
     assert!(error.to_string().contains("another manager"), "{error}");
     // It is of its own type where it arrives.

@@ -270,7 +270,8 @@ pub struct ListenerBuilder {
 }
 
 impl ListenerBuilder {
-    /// Listens at this address; at a new abstract one where none is given.
+    /// Listens at this address; at a new abstract one where none is given. Anybody on this machine can come to
+    /// an abstract one, so it wants a key; a path can lie in a folder that is closed to others.
     pub fn address(mut self, address: impl Into<Address>) -> Self {
         self.address = Some(address.into());
         self

@@ -56,6 +56,12 @@ pub enum ManagerError {
     /// Nothing of this name is published.
     #[error("nothing is published as {0:?}; publish it first")]
     NoName(String),
+    /// A name is too long to be published under.
+    #[error("a name of {0} bytes is too long; 255 are the limit")]
+    LongName(usize),
+    /// The object is another manager's.
+    #[error("the object is another manager's; publish it there")]
+    OtherManager,
     /// A published object is of another kind.
     #[error("what is published as {name:?} is a {kind:?}")]
     OtherKind {

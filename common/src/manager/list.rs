@@ -5,11 +5,10 @@ use super::error::ManagerError;
 use super::frame::Write as _;
 use super::message::Failure;
 use super::object::{Call, Element, Object};
-use super::proxy::{Arguments, proxy_type};
+use super::proxy::{Arguments, Reply, proxy_type};
 use crate::sys::entry;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use std::collections::VecDeque;
 use std::ops::{Bound, RangeBounds};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -38,8 +37,6 @@ proxy_type! {
 
 /// A list that is repeated has at most so many elements then.
 const REPEATED: usize = 1 << 24;
-/// So many elements an iteration asks for at once; the first only one.
-const AT_ONCE: usize = 1;
 
 impl<T: Serialize + DeserializeOwned> ListProxy<T> {
     /// Adds an element at the end (in Python: `append`).
@@ -137,7 +134,7 @@ impl<T: Serialize + DeserializeOwned> ListProxy<T> {
     #[doc(alias = "index")]
     pub fn position(&self, element: &T) -> Result<Option<usize>, ManagerError> {
         let write = |to: &mut Arguments<'_>| to.value(element).map(drop);
-        let read = |reply: &mut super::proxy::Reply<'_>| {
+        let read = |reply: &mut Reply<'_>| {
             Ok(usize::try_from(reply.number()?).ok().filter(|place| *place != usize::MAX))
         };
         self.remote.call("index", write, read)
@@ -192,18 +189,15 @@ impl<T: Serialize + DeserializeOwned> ListProxy<T> {
         self.slice(..)
     }
 
-    /// The elements one by one, each as it is when its turn comes (in Python: `iter`).
+    /// The elements one by one, each as it is when its turn comes (in Python: `iter`). An error is the last.
     pub fn iter(&self) -> impl Iterator<Item = Result<T, ManagerError>> {
-        let (mut place, mut waiting) = (0, VecDeque::new());
+        let mut places = 0..usize::MAX;
         std::iter::from_fn(move || {
-            if waiting.is_empty() {
-                match self.slice(place..place + AT_ONCE) {
-                    Ok(next) => waiting.extend(next),
-                    Err(error) => return Some(Err(error)),
-                }
+            let next = self.get(places.next()?).transpose();
+            if !matches!(next, Some(Ok(_))) {
+                places = 0..0;
             }
-            place += 1;
-            waiting.pop_front().map(Ok)
+            next
         })
     }
 

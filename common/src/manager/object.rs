@@ -6,6 +6,7 @@ use super::message::Failure;
 use super::server::Server;
 use crate::codec::Message;
 use crate::sys::entry::{self, Distance};
+use crate::sys::socket;
 use std::os::fd::BorrowedFd;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -149,9 +150,7 @@ impl Call<'_> {
 
     /// Whether the caller has gone.
     pub(super) fn is_left(&self) -> bool {
-        use crate::sys::socket::{Interest, poll};
-        poll(&[(self.socket, Interest::Close)], Some(Duration::ZERO))
-            .map_or(true, |ready| ready[0].closed)
+        socket::has_ended(self.socket)
     }
 
     /// Waits until there is `something` in what `state` guards; `None` when the time is up, or the caller

@@ -13,7 +13,7 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout};
 use nix::sys::socket::{
     AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, SockaddrLike as _,
-    SockaddrStorage, getsockname, sendmsg, socketpair,
+    SockaddrStorage, getsockname, recv, sendmsg, socketpair,
 };
 use std::io::{self, IoSlice};
 use std::mem::{self, MaybeUninit};
@@ -130,6 +130,16 @@ pub(crate) fn receive_more(
 pub(crate) fn is_local(socket: BorrowedFd<'_>) -> bool {
     let address = getsockname::<SockaddrStorage>(socket.as_raw_fd());
     address.is_ok_and(|address| address.family() == Some(AddressFamily::Unix))
+}
+
+/// Whether the other end is closed, and nothing that it has sent is left to read; also over TCP, where
+/// [`poll`] does not tell.
+pub(crate) fn has_ended(socket: BorrowedFd<'_>) -> bool {
+    let look = MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT;
+    match retry(|| recv(socket.as_raw_fd(), &mut [0], look)) {
+        Ok(read) => read == 0,
+        Err(error) => error.kind() != io::ErrorKind::WouldBlock,
+    }
 }
 
 /// Lets no more come in; who sends is told that nobody receives.
@@ -271,5 +281,20 @@ mod tests {
         assert_eq!(receive(right.as_fd(), &mut [0; 1], None).unwrap(), 0);
         let error = send(right.as_fd(), &[IoSlice::new(b"x")], &[]).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
+    }
+
+    #[test]
+    fn a_closed_side_is_seen_over_tcp_as_well() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let left = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (right, _) = listener.accept().unwrap();
+        assert!(!is_local(right.as_fd()) && !has_ended(right.as_fd()));
+        send(left.as_fd(), &[IoSlice::new(b"x")], &[]).unwrap();
+        drop(left);
+        poll(&[(right.as_fd(), Interest::Read)], None).unwrap();
+        assert!(!has_ended(right.as_fd()), "something is left to read");
+        receive(right.as_fd(), &mut [0], None).unwrap();
+        poll(&[(right.as_fd(), Interest::Read)], None).unwrap();
+        assert!(has_ended(right.as_fd()));
     }
 }
