@@ -212,7 +212,8 @@ impl ManagedPermit {
 
 impl Drop for ManagedPermit {
     fn drop(&mut self) {
-        if let Some(remote) = &self.0 {
+        // A copy that a fork has made is no permit.
+        if let Some(remote) = self.0.as_ref().filter(|remote| remote.is_own()) {
             // Where the manager has ended, nothing is left to give back.
             let _ = remote.tell("give_back");
         }

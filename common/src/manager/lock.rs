@@ -5,6 +5,7 @@ use super::frame::Write as _;
 use super::message::Failure;
 use super::object::{Call, Caller, Limit, Object};
 use super::proxy::{Arguments, Remote, Reply, proxy_type};
+use crate::sys::thread;
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -98,13 +99,16 @@ fn acquire(remote: &Remote, limit: Option<Duration>) -> Result<Option<ManagedGua
     };
     let taken = remote.call("acquire", write, |reply| Ok((reply.truth()?, reply.truth()?)))?;
     let (is_taken, died) = taken;
-    Ok(is_taken.then(|| ManagedGuard { remote: Some(remote.clone()), died }))
+    let guard = || ManagedGuard { remote: Some(remote.clone()), thread: thread::id(), died };
+    Ok(is_taken.then(guard))
 }
 
-/// A managed lock that is held; released when this is dropped.
+/// A managed lock that is held; released when this is dropped, by whichever thread.
 #[must_use = "the lock is released when this is dropped"]
 pub struct ManagedGuard {
     remote: Option<Remote>,
+    /// Which thread has acquired it: for the server that one holds it, wherever the guard is.
+    thread: u32,
     died: bool,
 }
 
@@ -124,9 +128,10 @@ impl ManagedGuard {
 
 impl Drop for ManagedGuard {
     fn drop(&mut self) {
-        if let Some(remote) = &self.remote {
+        // A copy that a fork has made is no guard.
+        if let Some(remote) = self.remote.as_ref().filter(|remote| remote.is_own()) {
             // Where the manager has ended, or somebody else has released it, nothing is left to do.
-            let _ = remote.tell("release");
+            let _ = remote.call_as(self.thread, "release", |_| Ok(()), |_| Ok(()));
         }
     }
 }
@@ -348,7 +353,7 @@ impl ConditionProxy {
             Ok(())
         };
         let read = |reply: &mut Reply<'_>| Ok((reply.truth()?, reply.truth()?));
-        let (is_notified, died) = self.remote.call("wait", write, read)?;
+        let (is_notified, died) = self.remote.call_as(guard.thread, "wait", write, read)?;
         guard.died = died;
         Ok(is_notified)
     }
@@ -358,12 +363,12 @@ impl ConditionProxy {
     /// # Errors
     ///
     /// [`ManagerError::NotOwner`] where the guard is of another lock, and see [`ManagerError`].
-    pub fn notify(&self, _guard: &ManagedGuard, count: usize) -> Result<(), ManagerError> {
+    pub fn notify(&self, guard: &ManagedGuard, count: usize) -> Result<(), ManagerError> {
         let write = |to: &mut Arguments<'_>| {
             to.number(count as u64);
             Ok(())
         };
-        self.remote.call("notify", write, |_| Ok(()))
+        self.remote.call_as(guard.thread, "notify", write, |_| Ok(()))
     }
 
     /// Wakes all who wait.

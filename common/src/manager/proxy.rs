@@ -54,6 +54,11 @@ impl Remote {
         self.0.number
     }
 
+    /// Whether this process has it, and not a copy that a fork has made.
+    pub(super) fn is_own(&self) -> bool {
+        self.0.epoch == thread::epoch()
+    }
+
     /// Calls a method: `write` writes the arguments, `read` reads the result.
     pub(super) fn call<R>(
         &self,
@@ -61,10 +66,21 @@ impl Remote {
         write: impl FnOnce(&mut Arguments<'_>) -> Result<(), ManagerError>,
         read: impl FnOnce(&mut Reply<'_>) -> Result<R, ManagerError>,
     ) -> Result<R, ManagerError> {
+        self.call_as(thread::id(), method, write, read)
+    }
+
+    /// The same on behalf of a thread of this process.
+    pub(super) fn call_as<R>(
+        &self,
+        thread: u32,
+        method: &str,
+        write: impl FnOnce(&mut Arguments<'_>) -> Result<(), ManagerError>,
+        read: impl FnOnce(&mut Reply<'_>) -> Result<R, ManagerError>,
+    ) -> Result<R, ManagerError> {
         let link = self.link();
         link.request(
             |to| {
-                self.begin_call(to, method);
+                self.begin_call(to, thread, method);
                 Arguments::write(link, to, write)
             },
             |answer| Reply::read(link, answer, read),
@@ -94,7 +110,7 @@ impl Remote {
     fn fetch<H: DeserializeOwned>(&self) -> Result<H, ManagerError> {
         self.link().request_handles(
             |to| {
-                self.begin_call(to, "fetch");
+                self.begin_call(to, thread::id(), "fetch");
                 put_numbers_at_the_end(to, std::iter::empty());
                 Ok(())
             },
@@ -105,10 +121,10 @@ impl Remote {
         )
     }
 
-    fn begin_call(&self, to: &mut Vec<u8>, method: &str) {
+    fn begin_call(&self, to: &mut Vec<u8>, thread: u32, method: &str) {
         to.put_u8(m::CALL);
         to.put_u64(self.number());
-        to.put_u32(thread::id());
+        to.put_u32(thread);
         to.put_name(method);
     }
 
