@@ -5,7 +5,7 @@ use super::error::ManagerError;
 use super::frame::Write as _;
 use super::message::Failure;
 use super::object::{Call, Object};
-use super::proxy::{Arguments, Remote, Reply, proxy_type};
+use super::proxy::{Remote, Reply, proxy_type};
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -13,20 +13,6 @@ use std::time::Duration;
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Calls a method that waits, for ever or at most for `limit`.
-fn wait<R>(
-    remote: &Remote,
-    method: &str,
-    limit: Option<Duration>,
-    read: impl FnOnce(&mut Reply<'_>) -> Result<R, ManagerError>,
-) -> Result<R, ManagerError> {
-    let write = |to: &mut Arguments<'_>| {
-        to.limit(limit);
-        Ok(())
-    };
-    remote.call(method, write, read)
 }
 
 proxy_type! {
@@ -67,12 +53,12 @@ impl EventProxy {
 
     /// Waits until it is set.
     pub fn wait(&self) -> Result<(), ManagerError> {
-        wait(&self.remote, "wait", None, |_| Ok(()))
+        self.remote.wait("wait", None, |_| Ok(()))
     }
 
     /// The same, at most for `limit`; whether it is set.
     pub fn wait_timeout(&self, limit: Duration) -> Result<bool, ManagerError> {
-        wait(&self.remote, "wait", Some(limit), |reply| reply.truth())
+        self.remote.wait("wait", Some(limit), |reply| reply.truth())
     }
 }
 
@@ -171,7 +157,7 @@ macro_rules! semaphore_methods {
             }
 
             fn take(&self, limit: Option<Duration>) -> Result<Option<ManagedPermit>, ManagerError> {
-                let is_taken = wait(&self.remote, "acquire", limit, |reply| reply.truth())?;
+                let is_taken = self.remote.wait("acquire", limit, |reply| reply.truth())?;
                 Ok(is_taken.then(|| ManagedPermit(Some(self.remote.clone()))))
             }
 
@@ -340,12 +326,12 @@ impl BarrierProxy {
     ///
     /// [`ManagerError::BrokenBarrier`], and see [`ManagerError`], here and below.
     pub fn wait(&self) -> Result<u32, ManagerError> {
-        wait(&self.remote, "wait", None, |reply| Ok(reply.number()? as u32))
+        self.remote.wait("wait", None, |reply| Ok(reply.number()? as u32))
     }
 
     /// The same, at most for `limit`: then the barrier breaks.
     pub fn wait_timeout(&self, limit: Duration) -> Result<u32, ManagerError> {
-        wait(&self.remote, "wait", Some(limit), |reply| Ok(reply.number()? as u32))
+        self.remote.wait("wait", Some(limit), |reply| Ok(reply.number()? as u32))
     }
 
     /// Breaks it: all who wait get an error, and all who come.

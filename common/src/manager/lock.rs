@@ -93,12 +93,8 @@ lock_methods!(LockProxy);
 lock_methods!(RLockProxy);
 
 fn acquire(remote: &Remote, limit: Option<Duration>) -> Result<Option<ManagedGuard>, ManagerError> {
-    let write = |to: &mut Arguments<'_>| {
-        to.limit(limit);
-        Ok(())
-    };
-    let taken = remote.call("acquire", write, |reply| Ok((reply.truth()?, reply.truth()?)))?;
-    let (is_taken, died) = taken;
+    let taken = |reply: &mut Reply<'_>| Ok((reply.truth()?, reply.truth()?));
+    let (is_taken, died) = remote.wait("acquire", limit, taken)?;
     let guard = || ManagedGuard { remote: Some(remote.clone()), thread: thread::id(), died };
     Ok(is_taken.then(guard))
 }

@@ -87,6 +87,20 @@ impl Remote {
         )
     }
 
+    /// Calls a method that waits, for ever or at most for `limit`.
+    pub(super) fn wait<R>(
+        &self,
+        method: &str,
+        limit: Option<Duration>,
+        read: impl FnOnce(&mut Reply<'_>) -> Result<R, ManagerError>,
+    ) -> Result<R, ManagerError> {
+        let write = |to: &mut Arguments<'_>| {
+            to.limit(limit);
+            Ok(())
+        };
+        self.call(method, write, read)
+    }
+
     /// Calls a method without arguments that gives nothing.
     pub(super) fn tell(&self, method: &str) -> Result<(), ManagerError> {
         self.call(method, |_| Ok(()), |_| Ok(()))

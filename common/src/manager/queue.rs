@@ -91,11 +91,7 @@ impl<T: Serialize + DeserializeOwned> QueueProxy<T> {
     }
 
     fn get_within(&self, limit: Option<Duration>) -> Result<T, ManagerError> {
-        let write = |to: &mut Arguments<'_>| {
-            to.limit(limit);
-            Ok(())
-        };
-        self.remote.call("get", write, |reply| reply.value())
+        self.remote.wait("get", limit, |reply| reply.value())
     }
 
     fn look(&self) -> Result<(u64, bool), ManagerError> {
@@ -141,11 +137,7 @@ impl<T: Serialize + DeserializeOwned> QueueProxy<T> {
     }
 
     fn join_within(&self, limit: Option<Duration>) -> Result<bool, ManagerError> {
-        let write = |to: &mut Arguments<'_>| {
-            to.limit(limit);
-            Ok(())
-        };
-        self.remote.call("join", write, |reply| reply.truth())
+        self.remote.wait("join", limit, |reply| reply.truth())
     }
 
     /// Lets nothing more come in; what waits can be taken (in Python: `shutdown`, from 3.13 on).
