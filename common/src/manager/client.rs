@@ -240,7 +240,7 @@ impl ManagerClient {
         Ok(P::over(Remote::create(&self.link, P::KIND, write)?))
     }
 
-    /// An object of a type that was [registered](ManagerBuilder::register) under this name.
+    /// An object of a type that was [registered](super::ManagerBuilder::register) under this name.
     ///
     /// # Errors
     ///

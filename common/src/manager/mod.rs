@@ -3,7 +3,7 @@
 //! [`Manager::new`] starts the server. What it makes there (a list, a dictionary, an object of a type of
 //! your own) is used through *proxies*: a proxy has the methods of its object, and each call of one goes to the server,
 //! is done there, and comes back. Proxies travel like any handle: in the argument of a
-//! [`Process`](crate::Process), in a message, in an element of another object.
+//! [`Process`], in a message, in an element of another object.
 //!
 //! An object is there as long as somebody refers to it: a proxy in any process, a message on its way, an
 //! element of another object. Who is killed refers to nothing and holds no lock any more. Objects that refer to
