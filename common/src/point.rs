@@ -109,6 +109,7 @@ names! {
     Join "join" ("`join_timeout` as well"),
     IsAlive "is_alive" ("`exit` and `exitcode` as well"),
     Signal "signal" ("`terminate`, `kill` and `interrupt` as well"),
+    Connect "connect" ("to a listener"),
     Accept "accept" ("`accept_timeout` as well"),
     Send "send" ("`send_bytes` as well"),
     Recv "recv" ("the forms for bytes as well"),

@@ -1,14 +1,18 @@
 //! Listeners: `CPython` on the other side, and peers that mean harm or do nothing.
 
-use common::connection::{AcceptError, Address, Client, Handle, ListenError, Listener, SendError};
+use common::connection::{
+    AcceptError, Address, Client, ConnectError, Handle, ListenError, Listener, SendError,
+};
 use common::{Connection, Process, StartMethod, pipe};
 use libtest_mimic::{Arguments, Failed, Trial};
-use std::io::{Read as _, Write as _};
+use std::collections::VecDeque;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 type Outcome = Result<(), Failed>;
 
@@ -25,8 +29,15 @@ fn main() {
         Trial::test("a_tagged_peer_in_plain_python_connects", tagged_connects),
         Trial::test("a_tagged_peer_in_plain_python_is_connected_to", tagged_listens),
         Trial::test("a_newer_python_connects_and_is_connected_to", newer_python),
-        Trial::test("half_open_peers_hold_up_nobody", half_open),
-        Trial::test("garbage_is_turned_away_and_others_are_served", garbage),
+        Trial::test("half_open_peers_hold_up_nobody", || alone(|()| leaving_nothing(half_open))),
+        Trial::test("garbage_is_turned_away_and_others_are_served", || {
+            alone(|()| leaving_nothing(garbage))
+        }),
+        Trial::test("a_limit_to_accept_holds_beside_another_thread", two_threads),
+        Trial::test("a_flood_does_not_outlast_the_limit_to_accept", flood),
+        Trial::test("a_bind_that_fails_disturbs_nobody", failed_bind),
+        Trial::test("a_client_gives_up_in_its_time", silent_listener),
+        Trial::test("one_listener_serves_old_and_new", old_and_new),
         Trial::test("who_leaves_in_the_midst_is_told_apart", leaves),
         Trial::test("beyond_loopback_is_said_aloud", beyond),
         Trial::test("a_socket_goes_with_its_listener_and_a_left_over_one_is_named", files),
@@ -98,8 +109,10 @@ fn python_connects() -> Outcome {
 const LISTENS: &str = "
 import sys
 from multiprocessing.connection import Listener
-with Listener(sys.argv[1], authkey=b'secret') as listener:
+place = ('127.0.0.1', 0) if sys.argv[1] == 'tcp' else sys.argv[1]
+with Listener(place, authkey=b'secret') as listener:
     print('listening', flush=True)
+    print(listener.address[1] if sys.argv[1] == 'tcp' else '', flush=True)
     with listener.accept() as connection:
         connection.send_bytes(b'from python')
         assert connection.recv_bytes() == b'from rust'
@@ -122,15 +135,23 @@ fn listening(child: &mut std::process::Child) -> Outcome {
 
 fn python_listens() -> Outcome {
     let folder = tempfile::tempdir()?;
-    let address = Address::from(folder.path().join("socket"));
-    let mut child = python(LISTENS, &path_of(&address)?)?;
-    listening(&mut child)?;
-    let client = || Client::new(&address).legacy();
-    let connection = client().authkey(b"secret").connect::<(), ()>()?;
-    assert_eq!(connection.recv_bytes()?, b"from python");
-    connection.send_bytes(b"from rust")?;
-    assert!(client().authkey(b"wrong").connect::<(), ()>().is_err());
-    assert!(child.wait()?.success());
+    let path = Address::from(folder.path().join("socket"));
+    for place in [path_of(&path)?, "tcp".to_string()] {
+        let mut child = python(LISTENS, &place)?;
+        listening(&mut child)?;
+        let mut port = String::new();
+        BufReader::new(child.stdout.as_mut().ok_or("its output")?).read_line(&mut port)?;
+        let address = match port.trim().parse() {
+            Ok(port) => Address::tcp("127.0.0.1", port)?,
+            Err(_) => path.clone(),
+        };
+        let client = || Client::new(&address).legacy();
+        let connection = client().authkey(b"secret").connect::<(), ()>()?;
+        assert_eq!(connection.recv_bytes()?, b"from python");
+        connection.send_bytes(b"from rust")?;
+        assert!(client().authkey(b"wrong").connect::<(), ()>().is_err());
+        assert!(child.wait()?.success());
+    }
     Ok(())
 }
 
@@ -296,6 +317,20 @@ fn accept_one(listener: &Listener) -> Result<usize, Failed> {
     Err("nobody came".into())
 }
 
+/// Has as many descriptors afterwards as before.
+fn leaving_nothing(work: fn() -> Outcome) {
+    let count = || std::fs::read_dir("/proc/self/fd").expect("/proc").count();
+    let before = count();
+    work().unwrap_or_else(|error| panic!("{}", error.message().unwrap_or("it failed")));
+    assert_eq!(count(), before, "a descriptor is left");
+}
+
+/// Does it in a process of its own.
+fn alone(work: fn(())) -> Outcome {
+    let exit = Process::new(work, ()).start_method(StartMethod::Spawn).start()?.join()?;
+    if exit.is_success() { Ok(()) } else { Err(format!("it {exit}; see its message").into()) }
+}
+
 fn half_open() -> Outcome {
     let (listener, place) = keyed()?;
     // Fewer than are served at a time: nobody waits for them.
@@ -329,6 +364,116 @@ fn garbage() -> Outcome {
     let client = std::thread::spawn(move || number(Client::new(address)));
     accept_one(&listener)?;
     client.join().expect("it does not panic")?;
+    Ok(())
+}
+
+fn two_threads() -> Outcome {
+    const SHORT: Duration = Duration::from_millis(50);
+    let (listener, _) = keyed()?;
+    std::thread::scope(|scope| {
+        let long = scope.spawn(|| listener.accept_timeout::<(), u32>(LONG));
+        std::thread::sleep(SHORT);
+        let start = Instant::now();
+        assert!(listener.accept_timeout::<(), u32>(SHORT)?.is_none());
+        // Far less than the other one waits.
+        assert!(start.elapsed() >= SHORT && start.elapsed() < LONG / 2);
+        // And the other one is served.
+        number(Client::new(listener.address()))?;
+        let accepted = long.join().expect("it does not panic")?.ok_or("nobody came")?;
+        assert_eq!(accepted.recv()?, 7);
+        // Whoever waits behind it comes next.
+        let next = scope.spawn(|| listener.accept_timeout::<(), u32>(LONG));
+        let behind = scope.spawn(|| listener.accept_timeout::<(), u32>(LONG));
+        number(Client::new(listener.address()))?;
+        number(Client::new(listener.address()))?;
+        for thread in [next, behind] {
+            assert!(thread.join().expect("it does not panic")?.is_some());
+        }
+        Ok(())
+    })
+}
+
+fn flood() -> Outcome {
+    let (listener, place) = keyed()?;
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            // One after the other, faster than they can be given up.
+            let mut silent = VecDeque::new();
+            while !is_over.load(Ordering::Relaxed) {
+                silent.extend(TcpStream::connect(&place));
+                if silent.len() > 40 {
+                    silent.pop_front();
+                }
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        });
+        let (start, limit) = (Instant::now(), Duration::from_millis(200));
+        loop {
+            let left = limit.saturating_sub(start.elapsed());
+            match listener.accept_timeout::<(), ()>(left) {
+                Ok(None) => break,
+                Ok(Some(_)) => panic!("nobody has the key"),
+                Err(_) => assert!(start.elapsed() < LONG, "it has no end"),
+            }
+        }
+        is_over.store(true, Ordering::Relaxed);
+    });
+    Ok(())
+}
+
+fn failed_bind() -> Outcome {
+    let folder = tempfile::tempdir()?;
+    let address = Address::from(folder.path().join("socket"));
+    for key in [None, Some(b"key")] {
+        let builder = || {
+            let builder = Listener::builder().address(&address);
+            key.map_or_else(|| builder.clone(), |key| builder.clone().authkey(key))
+        };
+        let listener = builder().bind()?;
+        assert!(matches!(builder().bind(), Err(ListenError::Taken(_))));
+        assert!(listener.accept_timeout::<(), ()>(Duration::from_millis(20))?.is_none());
+    }
+    // A file that is no socket is nobody's to remove.
+    std::fs::write(folder.path().join("socket"), "text")?;
+    assert!(matches!(Listener::bind(&address), Err(ListenError::Taken(_))));
+    Ok(())
+}
+
+fn silent_listener() -> Outcome {
+    let limit = Duration::from_millis(100);
+    let folder = tempfile::tempdir()?;
+    let path = Address::from(folder.path().join("socket"));
+    // They listen, and answer nobody.
+    for address in [path, Address::abstract_name("silent"), Address::tcp("127.0.0.1", 0)?] {
+        let listener = Listener::bind(address)?;
+        let start = Instant::now();
+        let client = Client::new(listener.address()).authkey(b"key").timeout(limit);
+        let refused = client.connect::<(), ()>();
+        assert!(matches!(refused, Err(ConnectError::Unfinished(_))), "{refused:?}");
+        assert!(start.elapsed() >= limit && start.elapsed() < LONG);
+    }
+    Ok(())
+}
+
+fn old_and_new() -> Outcome {
+    let folder = tempfile::tempdir()?;
+    let address = Address::from(folder.path().join("socket"));
+    let listener = Listener::builder().address(&address).authkey(b"secret").legacy().bind()?;
+    let mut child = python(CONNECTS, &path_of(&address)?)?;
+    let old = listener.accept_timeout::<(), ()>(LONG)?.ok_or("nobody came")?;
+    let there = address.clone();
+    let new = std::thread::spawn(move || -> common::Result<()> {
+        let client = Client::new(there).authkey(b"secret");
+        Ok(client.connect::<(), ()>()?.send_bytes(b"new")?)
+    });
+    let accepted = listener.accept_timeout::<(), ()>(LONG)?.ok_or("nobody came")?;
+    assert_eq!(accepted.recv_bytes()?, b"new");
+    new.join().expect("it does not panic")?;
+    assert_eq!(old.recv_bytes()?, b"from python");
+    old.send_bytes(b"from rust")?;
+    assert!(listener.accept_timeout::<(), ()>(LONG).is_err(), "the wrong key of the script");
+    assert!(child.wait()?.success());
     Ok(())
 }
 

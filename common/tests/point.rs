@@ -1,6 +1,6 @@
 //! Points: each operation passes one, with the caller's line, and objects bear the same names everywhere.
 
-use common::connection::Listener;
+use common::connection::{Client, Listener};
 use common::point::{self, Point};
 use common::sync::{Barrier, BoundedSemaphore, Condition, Event, Lock, RLock, Semaphore};
 use common::{Array, AtomicValue, Process, Queue, StartMethod, Value, pipe};
@@ -104,13 +104,6 @@ fn operations() {
     passes!("notify Condition-1", condition.notify(&guard, 1));
     passes!("notify Condition-1", condition.notify_all(&guard));
 
-    let listener = passes!("create Listener-1", Listener::builder().bind().unwrap());
-    passes!(
-        "accept Listener-1",
-        assert!(listener.accept_timeout::<(), ()>(zero).unwrap().is_none())
-    );
-    passes!("close Listener-1", listener.close());
-
     let event = passes!("create Event-1", Event::new().unwrap());
     passes!("wait_timeout Event-1", event.wait_timeout(zero));
     passes!("set Event-1", event.set());
@@ -189,6 +182,17 @@ fn operations() {
     passes!("send Connection-1", left.send_bytes(b"x").unwrap());
     passes!("recv Connection-2", right.recv_bytes().unwrap());
     passes!("close Connection-1", left.close());
+
+    let listener = passes!("create Listener-1", Listener::builder().bind().unwrap());
+    passes!(
+        "accept Listener-1",
+        assert!(listener.accept_timeout::<(), ()>(zero).unwrap().is_none())
+    );
+    let client = Client::new(listener.address());
+    let made = passes!("connect Connection-3", client.connect::<(), ()>().unwrap());
+    passes!("accept Listener-1", listener.accept::<(), ()>().unwrap());
+    drop(made);
+    passes!("close Listener-1", listener.close());
 
     let block = passes!("create SharedMemory-1", SharedMemory::create(8).unwrap());
     passes!("set SharedMemory-1", block.set(0, 1u64).unwrap());

@@ -2,8 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 /// Where a [`Listener`](super::Listener) can be found.
 ///
@@ -42,8 +44,8 @@ impl Address {
     /// # Errors
     ///
     /// Where nobody knows the host.
-    pub fn tcp(host: &str, port: u16) -> std::io::Result<Self> {
-        let unknown = || std::io::Error::other(format!("no address is known of {host:?}"));
+    pub fn tcp(host: &str, port: u16) -> io::Result<Self> {
+        let unknown = || io::Error::other(format!("no address is known of {host:?}"));
         let mut found: Vec<SocketAddr> = (host, port).to_socket_addrs()?.collect();
         // As Python: the first of version 4, where there is one.
         found.sort_by_key(SocketAddr::is_ipv6);
@@ -90,6 +92,31 @@ impl From<SocketAddr> for Address {
 impl From<&Address> for Address {
     fn from(address: &Address) -> Self {
         address.clone()
+    }
+}
+
+/// As it is shown: `@` and a name, a host and a port, or else a path.
+///
+/// ```
+/// use common::connection::Address;
+///
+/// assert_eq!("@name".parse::<Address>()?, Address::abstract_name("name"));
+/// assert_eq!("127.0.0.1:80".parse::<Address>()?.to_string(), "127.0.0.1:80");
+/// assert_eq!("./127.0.0.1:80".parse::<Address>()?, Address::from("./127.0.0.1:80"));
+/// # std::io::Result::Ok(())
+/// ```
+impl FromStr for Address {
+    type Err = io::Error;
+
+    fn from_str(text: &str) -> io::Result<Self> {
+        if let Some(name) = text.strip_prefix('@') {
+            return Ok(Self::abstract_name(name));
+        }
+        let place = text.rsplit_once(':').filter(|_| !text.contains('/'));
+        match place.and_then(|(host, port)| Some((host, port.parse().ok()?))) {
+            Some((host, port)) => Self::tcp(host.trim_matches(['[', ']']), port),
+            None => Ok(Self::from(text)),
+        }
     }
 }
 

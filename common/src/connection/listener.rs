@@ -13,7 +13,8 @@
 //! [`beyond_loopback`]: ListenerBuilder::beyond_loopback
 
 use super::address::Address;
-use super::auth::{AuthenticationError, Handshake, LONGEST, Next};
+use super::auth::AuthenticationError;
+use super::peer::{Fate, PATIENCE, Peer, Stream};
 use super::pipe::Connection;
 use crate::point::{self, Kind, Name, Named, Operation};
 use crate::process::Finalizer;
@@ -21,18 +22,17 @@ use crate::sys::process::random;
 use crate::sys::socket::{self, Interest};
 use serde::{Deserialize, Serialize};
 use std::fmt;
-use std::io::{self, ErrorKind, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::io::{self, ErrorKind};
+use std::net::TcpListener;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::linux::net::SocketAddrExt as _;
-use std::os::unix::fs::MetadataExt as _;
-use std::os::unix::net::{SocketAddr as UnixAddr, UnixListener, UnixStream};
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
+use std::os::unix::net::{SocketAddr as UnixAddr, UnixDatagram, UnixListener};
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How long a handshake may take, and how long where others have to wait for that.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a handshake may take where others have to wait for that.
 const HASTE: Duration = Duration::from_millis(500);
 /// So many handshakes are under way at a time; who comes then waits in the kernel's line.
 const MOST: usize = 64;
@@ -73,24 +73,6 @@ pub enum AcceptError {
     Io(#[from] io::Error),
 }
 
-/// Why there is no connection to an address.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ConnectError {
-    /// Nobody listens there (in Python: `ConnectionRefusedError`, `FileNotFoundError`).
-    #[error("nobody listens at {0}; start the listener first")]
-    Nobody(Address),
-    /// One of the two does not know the key.
-    #[error(transparent)]
-    Authentication(#[from] AuthenticationError),
-    /// The other side was silent for too long, or has left, in the midst of the handshake.
-    #[error("the listener at {0} did not finish the handshake; does it use a key?")]
-    Unfinished(Address),
-    /// The system refused.
-    #[error("no connection to {0}: {1}")]
-    Io(Address, #[source] io::Error),
-}
-
 enum Socket {
     Unix(UnixListener),
     Tcp(TcpListener),
@@ -105,124 +87,11 @@ impl AsFd for Socket {
     }
 }
 
-/// A stream to a peer, before it is a connection.
-enum Stream {
-    Unix(UnixStream),
-    Tcp(TcpStream),
-}
-
-macro_rules! both {
-    ($stream:expr, $name:ident => $work:expr) => {
-        match $stream {
-            Stream::Unix($name) => $work,
-            Stream::Tcp($name) => $work,
-        }
-    };
-}
-
-impl Stream {
-    fn set_nonblocking(&self, is_nonblocking: bool) -> io::Result<()> {
-        both!(self, stream => stream.set_nonblocking(is_nonblocking))
-    }
-
-    /// Small messages go at once, and not when the last one has arrived.
-    fn into_fd(self) -> io::Result<OwnedFd> {
-        self.set_nonblocking(false)?;
-        Ok(match self {
-            Self::Unix(stream) => stream.into(),
-            Self::Tcp(stream) => {
-                stream.set_nodelay(true)?;
-                stream.into()
-            }
-        })
-    }
-}
-
-impl AsFd for Stream {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        both!(self, stream => stream.as_fd())
-    }
-}
-
-/// Somebody who has come, and not shown a key yet.
-struct Peer {
-    stream: Stream,
-    name: String,
-    handshake: Handshake,
-    /// What came of the next frame, with its length.
-    inbox: Vec<u8>,
-    since: Instant,
-}
-
-/// What became of a peer.
-enum Fate {
-    Waits,
-    Done,
-    Failed(AuthenticationError),
-    Left,
-}
-
-impl Peer {
-    fn begin(stream: Stream, name: String, key: &[u8], legacy: bool) -> io::Result<Self> {
-        stream.set_nonblocking(true)?;
-        let (handshake, challenge) = Handshake::of_listener(key, legacy)?;
-        let mut peer = Self { stream, name, handshake, inbox: Vec::new(), since: Instant::now() };
-        peer.send(&challenge)?;
-        Ok(peer)
-    }
-
-    /// A frame of the handshake fits into any socket's buffer; where it does not, nobody reads.
-    fn send(&mut self, frame: &[u8]) -> io::Result<()> {
-        let mut bytes = (frame.len() as u32).to_be_bytes().to_vec();
-        bytes.extend_from_slice(frame);
-        both!(&mut self.stream, stream => stream.write_all(&bytes))
-    }
-
-    /// Reads what there is, and nothing of what comes after the handshake.
-    fn go_on(&mut self) -> Fate {
-        loop {
-            let wanted = match self.inbox.first_chunk() {
-                None => 4,
-                Some(len) => match u32::from_be_bytes(*len) as usize {
-                    len if len > LONGEST => return Fate::Failed(AuthenticationError::Garbled),
-                    len => 4 + len,
-                },
-            };
-            if self.inbox.len() == wanted && wanted > 4 {
-                let frame = std::mem::take(&mut self.inbox);
-                let Ok(Next { frames, end }) = self.handshake.receive(&frame[4..]) else {
-                    return Fate::Left;
-                };
-                let sent = frames.iter().try_for_each(|frame| self.send(frame));
-                match (end, sent) {
-                    (Some(Err(error)), _) => return Fate::Failed(error),
-                    (_, Err(_)) => return Fate::Left,
-                    (Some(Ok(())), Ok(())) => return Fate::Done,
-                    (None, Ok(())) => continue,
-                }
-            }
-            if wanted == 4 && self.inbox.len() == 4 {
-                // A frame of nothing.
-                return Fate::Failed(AuthenticationError::Garbled);
-            }
-            let mut room = [0; LONGEST + 4];
-            let room = &mut room[..wanted - self.inbox.len()];
-            match both!(&mut self.stream, stream => stream.read(room)) {
-                Ok(0) => return Fate::Left,
-                Ok(read) => self.inbox.extend_from_slice(&room[..read]),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Fate::Waits,
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(_) => return Fate::Left,
-            }
-        }
-    }
-}
-
 /// Waits for others to connect to an address (in Python: `Listener`).
 ///
-/// Who comes has to show the key, if there is one, within 5 seconds (half a second where 64 others try the same);
-/// until then it holds up nobody else. Dropping
-/// the listener closes it, and removes its socket from the file system.
+/// Who comes has to show the key, if there is one, within 5 seconds (half a second where 64 others try the
+/// same); until then it holds up nobody else. Dropping the listener closes it, and removes its socket from the
+/// file system.
 ///
 /// ```
 /// use common::connection::{self, Client, Listener};
@@ -248,6 +117,9 @@ pub struct Listener {
     key: Option<Vec<u8>>,
     legacy: bool,
     peers: Mutex<Vec<Peer>>,
+    /// Whether a thread accepts; the others wait until it is done.
+    is_accepting: Mutex<bool>,
+    done: Condvar,
     last: Mutex<Option<String>>,
     /// Removes the socket from the file system.
     _end: Option<Finalizer>,
@@ -288,7 +160,7 @@ impl ListenerBuilder {
         self
     }
 
-    /// Speaks the handshake of Python up to 3.11, which is MD5; newer ones understand it as well.
+    /// Lets in Python up to 3.11 as well, which knows MD5 only.
     pub fn legacy(mut self) -> Self {
         self.legacy = true;
         self
@@ -329,9 +201,18 @@ impl ListenerBuilder {
             Address::Path(path) => Some(remover(path)),
             Address::Abstract(_) | Address::Tcp(_) => None,
         };
-        let (peers, last) = (Mutex::default(), Mutex::default());
-        let name = Name::new(Kind::Listener);
-        Ok(Listener { name, socket, address, key, legacy, peers, last, _end: end })
+        Ok(Listener {
+            name: Name::new(Kind::Listener),
+            socket,
+            address,
+            key,
+            legacy,
+            peers: Mutex::default(),
+            is_accepting: Mutex::default(),
+            done: Condvar::new(),
+            last: Mutex::default(),
+            _end: end,
+        })
     }
 }
 
@@ -360,12 +241,13 @@ fn listen(address: &Address) -> io::Result<(Socket, Address)> {
     Ok((socket, address))
 }
 
-/// Whether there is a socket, and nobody listens at it.
+/// Whether there is a socket, and nobody listens at it. It is asked as one of another kind: a listener that is
+/// there notices nothing.
 fn is_left_over(address: &Address) -> bool {
     let Address::Path(path) = address else { return false };
-    let refused =
-        UnixStream::connect(path).is_err_and(|error| error.kind() == ErrorKind::ConnectionRefused);
-    refused && path.symlink_metadata().is_ok()
+    let is_socket = path.symlink_metadata().is_ok_and(|meta| meta.file_type().is_socket());
+    let asked = UnixDatagram::unbound().and_then(|socket| socket.connect(path));
+    is_socket && asked.is_err_and(|error| error.kind() == ErrorKind::ConnectionRefused)
 }
 
 /// Removes the socket at a path when it is dropped, unless another one is there by then.
@@ -421,9 +303,8 @@ impl Listener {
     pub fn accept<S, R>(&self) -> Result<Connection<S, R>, AcceptError> {
         point::before(Operation::Accept, self);
         let accepted = self.accept_stream(None)?;
-        accepted
-            .map(Connection::of_stream)
-            .ok_or_else(|| io::Error::from(ErrorKind::TimedOut).into())
+        let stream = accepted.ok_or_else(|| io::Error::from(ErrorKind::TimedOut))?;
+        Ok(Connection::of_stream(Connection::<S, R>::next_name(), stream))
     }
 
     /// The same, at most for `limit`; `None` where nobody came.
@@ -437,7 +318,9 @@ impl Listener {
         limit: Duration,
     ) -> Result<Option<Connection<S, R>>, AcceptError> {
         point::before(Operation::Accept, self);
-        Ok(self.accept_stream(Some(limit))?.map(Connection::of_stream))
+        let accepted = self.accept_stream(Some(limit))?;
+        let name = Connection::<S, R>::next_name;
+        Ok(accepted.map(|stream| Connection::of_stream(name(), stream)))
     }
 
     /// Closes it, as dropping it does.
@@ -452,6 +335,7 @@ impl Listener {
         limit: Option<Duration>,
     ) -> Result<Option<OwnedFd>, AcceptError> {
         let end = limit.and_then(|limit| Instant::now().checked_add(limit));
+        let Some(_turn) = self.turn(end) else { return Ok(None) };
         let mut peers = self.peers.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
             let has_room = peers.len() < MOST;
@@ -485,12 +369,33 @@ impl Listener {
                         return Ok(Some(stream.into_fd()?));
                     }
                     // One that has left already is none of our concern.
-                    Some(key) => peers.extend(Peer::begin(stream, name, key, self.legacy)),
+                    Some(key) => peers.extend(Peer::come(stream, name, key, self.legacy)),
                 }
-            } else if end.is_some_and(|end| end <= Instant::now()) {
+            }
+            if end.is_some_and(|end| end <= Instant::now()) {
                 return Ok(None);
             }
         }
+    }
+
+    /// The turn to accept; `None` where another thread has it until the end.
+    fn turn(&self, end: Option<Instant>) -> Option<Turn<'_>> {
+        let mut is_accepting = self.is_accepting.lock().unwrap_or_else(PoisonError::into_inner);
+        while *is_accepting {
+            is_accepting = match end {
+                None => self.done.wait(is_accepting).unwrap_or_else(PoisonError::into_inner),
+                Some(end) => {
+                    let left = end.saturating_duration_since(Instant::now());
+                    if left.is_zero() {
+                        return None;
+                    }
+                    let waited = self.done.wait_timeout(is_accepting, left);
+                    waited.unwrap_or_else(PoisonError::into_inner).0
+                }
+            };
+        }
+        *is_accepting = true;
+        Some(Turn(self))
     }
 
     fn note(&self, name: &str) {
@@ -524,115 +429,19 @@ impl Listener {
     }
 }
 
+/// Given to the next thread when it is dropped.
+struct Turn<'a>(&'a Listener);
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        *self.0.is_accepting.lock().unwrap_or_else(PoisonError::into_inner) = false;
+        self.0.done.notify_one();
+    }
+}
+
 impl fmt::Debug for Listener {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Listener({})", self.address)
-    }
-}
-
-/// Connects to a [`Listener`] (in Python: `Client`).
-#[derive(Clone, Serialize, Deserialize)]
-#[must_use = "connect() connects"]
-pub struct Client {
-    address: Address,
-    key: Option<Vec<u8>>,
-    legacy: bool,
-    limit: Option<Duration>,
-}
-
-impl Client {
-    /// To the listener at this address, without a key.
-    pub fn new(address: impl Into<Address>) -> Self {
-        Self { address: address.into(), key: None, legacy: false, limit: None }
-    }
-
-    /// Shows that it knows this key, and asks the same of the listener.
-    pub fn authkey(mut self, key: &[u8]) -> Self {
-        self.key = Some(key.to_vec());
-        self
-    }
-
-    /// Speaks the handshake of Python up to 3.11, which is MD5.
-    pub fn legacy(mut self) -> Self {
-        self.legacy = true;
-        self
-    }
-
-    /// Gives up a handshake that is not done by then; after 5 seconds, unless it is said.
-    pub fn timeout(mut self, limit: Duration) -> Self {
-        self.limit = Some(limit);
-        self
-    }
-
-    /// Connects.
-    ///
-    /// # Errors
-    ///
-    /// See [`ConnectError`].
-    #[track_caller]
-    pub fn connect<S, R>(self) -> Result<Connection<S, R>, ConnectError> {
-        Ok(Connection::of_stream(self.connect_stream()?))
-    }
-
-    /// The same as a plain socket.
-    pub(crate) fn connect_stream(&self) -> Result<OwnedFd, ConnectError> {
-        let failed = |error: io::Error| match error.kind() {
-            ErrorKind::ConnectionRefused | ErrorKind::NotFound => {
-                ConnectError::Nobody(self.address.clone())
-            }
-            _ => ConnectError::Io(self.address.clone(), error),
-        };
-        let stream = match &self.address {
-            Address::Path(path) => Stream::Unix(UnixStream::connect(path).map_err(failed)?),
-            Address::Abstract(name) => {
-                let name = UnixAddr::from_abstract_name(name).map_err(failed)?;
-                Stream::Unix(UnixStream::connect_addr(&name).map_err(failed)?)
-            }
-            Address::Tcp(address) => {
-                let limit = self.limit.unwrap_or(PATIENCE);
-                Stream::Tcp(TcpStream::connect_timeout(address, limit).map_err(failed)?)
-            }
-        };
-        match &self.key {
-            None => stream.into_fd().map_err(failed),
-            Some(key) => {
-                self.shake_hands(stream, key).and_then(|stream| stream.into_fd().map_err(failed))
-            }
-        }
-    }
-
-    fn shake_hands(&self, stream: Stream, key: &[u8]) -> Result<Stream, ConnectError> {
-        let failed = |error: io::Error| ConnectError::Io(self.address.clone(), error);
-        stream.set_nonblocking(true).map_err(failed)?;
-        let mut peer = Peer {
-            stream,
-            name: String::new(),
-            handshake: Handshake::of_client(key, self.legacy),
-            inbox: Vec::new(),
-            since: Instant::now(),
-        };
-        let limit = self.limit.unwrap_or(PATIENCE);
-        loop {
-            match peer.go_on() {
-                Fate::Done => return Ok(peer.stream),
-                Fate::Failed(error) => return Err(error.into()),
-                Fate::Left => return Err(ConnectError::Unfinished(self.address.clone())),
-                Fate::Waits => {}
-            }
-            let left = limit.saturating_sub(peer.since.elapsed());
-            let watched = [(peer.stream.as_fd(), Interest::Read)];
-            let ready = socket::poll(&watched, Some(left)).map_err(failed)?;
-            if !ready[0].readable {
-                return Err(ConnectError::Unfinished(self.address.clone()));
-            }
-        }
-    }
-}
-
-/// Without the key.
-impl fmt::Debug for Client {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Client({})", self.address)
     }
 }
 

@@ -22,15 +22,18 @@
 mod address;
 mod auth;
 pub(crate) mod channel;
+mod client;
 mod handle;
 mod listener;
+mod peer;
 mod pipe;
 mod wait;
 
 pub use address::Address;
 pub use auth::AuthenticationError;
 pub use channel::{RecvError, RecvIntoError, SendError};
+pub use client::{Client, ConnectError};
 pub use handle::Handle;
-pub use listener::{AcceptError, Client, ConnectError, ListenError, Listener, ListenerBuilder};
+pub use listener::{AcceptError, ListenError, Listener, ListenerBuilder};
 pub use pipe::{Connection, OneWay, Receiver, Sender, one_way_pipe, pipe};
 pub use wait::wait;

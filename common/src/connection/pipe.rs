@@ -99,10 +99,14 @@ impl<S, R> Named for Connection<S, R> {
 }
 
 impl<S, R> Connection<S, R> {
+    /// The name of a connection that somebody is about to make.
+    pub(super) fn next_name() -> Name {
+        point::quietly(|| Name::new(Kind::Connection))
+    }
+
     /// A connection over a socket that is connected.
-    #[track_caller]
-    pub(super) fn of_stream(socket: OwnedFd) -> Self {
-        Self::over(point::quietly(|| Name::new(Kind::Connection)), Channel::new(socket))
+    pub(super) fn of_stream(name: Name, socket: OwnedFd) -> Self {
+        Self::over(name, Channel::new(socket))
     }
 
     fn over(name: Name, channel: Channel) -> Self {

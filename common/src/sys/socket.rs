@@ -13,11 +13,13 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout};
 use nix::sys::socket::{
     AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, SockaddrLike as _,
-    SockaddrStorage, getsockname, recv, sendmsg, socketpair,
+    SockaddrStorage, UnixAddr, getsockname, recv, sendmsg, setsockopt, socketpair, sockopt,
 };
+use nix::sys::time::{TimeVal, TimeValLike as _};
 use std::io::{self, IoSlice};
 use std::mem::{self, MaybeUninit};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::path::{Path, PathBuf};
 use std::slice;
 use std::time::{Duration, Instant};
 
@@ -32,6 +34,57 @@ pub(crate) fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
 /// Two connected sockets that carry messages: each is taken whole, whoever else sends or takes at the same time.
 pub(crate) fn door() -> io::Result<(OwnedFd, OwnedFd)> {
     Ok(socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)?)
+}
+
+/// The name of a Unix socket.
+#[derive(Clone, Copy)]
+pub(crate) enum UnixName<'a> {
+    Path(&'a Path),
+    Abstract(&'a [u8]),
+}
+
+impl<'a> From<&'a PathBuf> for UnixName<'a> {
+    fn from(path: &'a PathBuf) -> Self {
+        Self::Path(path)
+    }
+}
+
+impl<'a> From<&'a [u8]> for UnixName<'a> {
+    fn from(name: &'a [u8]) -> Self {
+        Self::Abstract(name)
+    }
+}
+
+/// Connects to who listens at a name, and waits for a place in its line at most for `limit`.
+///
+/// # Errors
+///
+/// `WouldBlock` where the line was full for so long.
+pub(crate) fn connect(name: UnixName<'_>, limit: Duration) -> io::Result<OwnedFd> {
+    let socket = nix::sys::socket::socket(
+        AddressFamily::Unix,
+        SockType::Stream,
+        SockFlag::SOCK_CLOEXEC,
+        None,
+    )?;
+    let address = match name {
+        UnixName::Path(path) => UnixAddr::new(path)?,
+        UnixName::Abstract(name) => UnixAddr::new_abstract(name)?,
+    };
+    let since = Instant::now();
+    loop {
+        let left = limit.saturating_sub(since.elapsed()).as_micros();
+        // No time would be no limit.
+        let left = i64::try_from(left).unwrap_or(i64::MAX).max(1);
+        setsockopt(&socket, sockopt::SendTimeout, &TimeVal::microseconds(left))?;
+        match nix::sys::socket::connect(socket.as_raw_fd(), &address) {
+            Err(Errno::EINTR) if since.elapsed() < limit => {}
+            Err(Errno::EINTR) => return Err(Errno::EAGAIN.into()),
+            connected => break connected?,
+        }
+    }
+    setsockopt(&socket, sockopt::SendTimeout, &TimeVal::zero())?;
+    Ok(socket)
 }
 
 /// Writes some of `parts` with `descriptors` on the first byte, and says how many bytes it took.
@@ -281,6 +334,28 @@ mod tests {
         assert_eq!(receive(right.as_fd(), &mut [0; 1], None).unwrap(), 0);
         let error = send(right.as_fd(), &[IoSlice::new(b"x")], &[]).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
+    }
+
+    #[test]
+    fn a_full_line_is_waited_for_no_longer_than_the_limit() {
+        use std::os::linux::net::SocketAddrExt as _;
+        let name = format!("full-line-{}", std::process::id());
+        let address = std::os::unix::net::SocketAddr::from_abstract_name(&name).unwrap();
+        let _listener = std::os::unix::net::UnixListener::bind_addr(&address).unwrap();
+        let limit = Duration::from_millis(20);
+        let mut waiting = Vec::new();
+        let error = loop {
+            let start = Instant::now();
+            match connect(name.as_bytes().into(), limit) {
+                Ok(socket) => waiting.push(socket),
+                Err(error) => {
+                    assert!(start.elapsed() >= limit);
+                    break error;
+                }
+            }
+            assert!(waiting.len() < 100_000, "the line has no end");
+        };
+        assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
     }
 
     #[test]
