@@ -497,8 +497,6 @@ fn condition() -> Outcome {
     }
     let manager = Manager::new()?;
     let (condition, woken) = (manager.condition_with(&manager.lock()?)?, manager.semaphore(0)?);
-    let (sleepers, gate) = (manager.semaphore(0)?, manager.lock()?);
-    drop((sleepers, gate));
     let children: Vec<_> = (0..4)
         .map(|_| Process::new(wait, (condition.clone(), woken.clone())).start())
         .collect::<Result<_, _>>()?;
@@ -528,10 +526,7 @@ fn condition() -> Outcome {
 
 /// What a program does that has nothing of the manager but its address and key.
 fn far_client(address: &str) -> Result<(), Box<dyn std::error::Error>> {
-    let address = match address.parse() {
-        Ok(address) => Address::Tcp(address),
-        Err(_) => Address::from(address),
-    };
+    let address: Address = address.parse()?;
     let wrong = Manager::connect(Client::new(&address).authkey(b"wrong"));
     assert!(matches!(wrong, Err(ManagerError::Io(_))), "{wrong:?}");
     let there = Manager::connect(Client::new(&address).authkey(b"secret"))?;
