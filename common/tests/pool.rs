@@ -14,8 +14,22 @@ use std::time::{Duration, Instant};
 
 type Outcome = Result<(), Failed>;
 
+/// Set for a program that has a thread before `init`.
+const WITH_A_THREAD: &str = "POOL_TEST_WITH_A_THREAD";
+
 fn main() {
+    let has_a_thread = std::env::var_os(WITH_A_THREAD).is_some();
+    if has_a_thread {
+        thread::spawn(|| {
+            loop {
+                thread::park();
+            }
+        });
+    }
     common::init();
+    if has_a_thread {
+        return replace_twice();
+    }
     let mut arguments = Arguments::from_args();
     arguments.test_threads.get_or_insert(2);
     let trials = vec![
@@ -40,6 +54,8 @@ fn main() {
         Trial::test("what_panics_costs_its_own_task_alone", panicking_types),
         Trial::test("threads_share_a_pool_whose_workers_die", shared_by_threads),
         Trial::test("a_pool_goes_on_without_its_fork_server", killed_server),
+        Trial::test("a_pool_goes_on_without_its_zygote", killed_zygote),
+        Trial::test("a_program_with_threads_before_init_replaces_workers", thread_before_init),
         Trial::test("a_forked_copy_of_a_pool_is_refused", forked_copy),
         Trial::test("however_a_program_ends_its_workers_end", program_ends),
     ];
@@ -525,11 +541,16 @@ fn shared_by_threads() -> Outcome {
     })
 }
 
-/// The children of a process.
+/// The children of a process, whichever of its threads has them.
 fn children(pid: u32) -> HashSet<u32> {
-    let path = format!("/proc/{pid}/task/{pid}/children");
-    let text = std::fs::read_to_string(path).unwrap_or_default();
-    text.split_whitespace().map(|pid| pid.parse().expect("a pid")).collect()
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).expect("it lives");
+    let of_thread = |thread: std::io::Result<std::fs::DirEntry>| {
+        let path = thread.expect("a thread").path().join("children");
+        std::fs::read_to_string(path).unwrap_or_default()
+    };
+    let lists: Vec<String> = threads.map(of_thread).collect();
+    let pids = lists.iter().flat_map(|list| list.split_whitespace());
+    pids.map(|pid| pid.parse().expect("a pid")).collect()
 }
 
 fn killed_server() -> Outcome {
@@ -551,6 +572,65 @@ fn killed_server() -> Outcome {
     }
     let child = Process::new(program, ()).start_method(StartMethod::Spawn).start()?;
     assert!(child.join()?.is_success(), "see its message");
+    Ok(())
+}
+
+/// Kills all workers of a pool of two, and waits until two others do its work.
+fn replace_all(pool: &Pool) {
+    let before = pool.pids();
+    before.iter().copied().for_each(kill);
+    eventually(|| pool.pids().len() == 2 && pool.pids().iter().all(|pid| !before.contains(pid)));
+    assert_eq!(pool.map(square, 0..100).expect("the squares").len(), 100);
+}
+
+/// What `ps` calls the children of this process.
+fn names_of_children() -> Vec<(String, u32)> {
+    let name = |pid| std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+    let pids = children(std::process::id()).into_iter();
+    pids.map(|pid| (name(pid).trim().to_string(), pid)).collect()
+}
+
+fn killed_zygote() -> Outcome {
+    fn program((): ()) {
+        let zygotes = || -> Vec<u32> {
+            let names = names_of_children().into_iter();
+            names.filter(|(name, _)| name == "zygote").map(|(_, pid)| pid).collect()
+        };
+        let pool = Pool::builder().workers(2).start_method(StartMethod::Spawn).build();
+        let pool = pool.expect("a pool");
+        assert_eq!(zygotes(), [], "nobody has had to be replaced");
+        replace_all(&pool);
+        let first = zygotes();
+        assert_eq!(first.len(), 1, "{:?}", names_of_children());
+        replace_all(&pool);
+        assert_eq!(zygotes(), first, "it makes all that come");
+        kill(first[0]);
+        replace_all(&pool);
+        let second = zygotes();
+        assert!(second.len() == 1 && second != first, "{:?}", names_of_children());
+        let pids = [pool.pids(), second].concat();
+        drop(pool);
+        assert!(!pids.iter().any(|&pid| alive(pid)), "dropping a pool ends all");
+    }
+    let child = Process::new(program, ()).start_method(StartMethod::Spawn).start()?;
+    assert!(child.join()?.is_success(), "see its message");
+    Ok(())
+}
+
+/// A program of which no copy is safe.
+fn replace_twice() {
+    let pool = Pool::builder().workers(2).start_method(StartMethod::Spawn).build();
+    let pool = pool.expect("a pool");
+    replace_all(&pool);
+    replace_all(&pool);
+    let names: HashSet<String> = names_of_children().into_iter().map(|(name, _)| name).collect();
+    assert!(!names.contains("zygote"), "it would be a copy of a process with threads: {names:?}");
+}
+
+fn thread_before_init() -> Outcome {
+    let program = std::env::current_exe()?;
+    let status = std::process::Command::new(program).env(WITH_A_THREAD, "1").status()?;
+    assert!(status.success(), "see its message");
     Ok(())
 }
 

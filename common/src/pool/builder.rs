@@ -84,7 +84,8 @@ impl<I, R> PoolBuilder<I, R> {
     /// How the workers are started, whatever the default is.
     ///
     /// Under [`StartMethod::Fork`] they are copies of this process as it is when the pool is built, also
-    /// those that come later; this process must have one thread then.
+    /// those that come later; this process must have one thread then. Under [`StartMethod::Spawn`] those
+    /// that replace others are copies of a process that starts this executable for the first of them.
     pub fn start_method(mut self, method: StartMethod) -> Self {
         self.method = Some(method);
         self
@@ -148,14 +149,15 @@ where
         }
         let method = self.method.unwrap_or_else(start_method);
         let zygote = match method {
+            StartMethod::Spawn => Some(Zygote::spawn()),
             StartMethod::Fork => Some(Zygote::fork()?),
-            StartMethod::Spawn | StartMethod::ForkServer => None,
+            StartMethod::ForkServer => None,
         };
         let dispatch = Arc::new(Dispatch::new(size)?);
         let desks = Desks::new(size)?;
         let (replaces, finishes) = (self.replaces, self.finishes);
-        let hire = self.hire(method, zygote, &dispatch, desks.clone())?;
-        let crew = Crew::start(&dispatch, desks, hire, replaces)?;
+        let hire = self.hire(method, zygote.clone(), &dispatch, desks.clone())?;
+        let crew = Crew::start(&dispatch, desks, hire, zygote, replaces)?;
         Ok(Pool::over(dispatch, crew, finishes))
     }
 
@@ -194,7 +196,9 @@ where
             let process = Process::worker(worker::main::<I, R>, start)
                 .name(format!("{name}-{number}"))
                 .start_method(method);
-            launch(process.by(zygote.clone()))
+            // The first ones start beside each other; for one zygote they would wait first.
+            let is_alone = method == StartMethod::Spawn && number <= dispatch.size as u64;
+            launch(process.by(if is_alone { None } else { zygote.clone() }))
         }))
     }
 }

@@ -9,7 +9,7 @@ use super::dispatch::Dispatch;
 use super::error::{PoolError, TaskError};
 use super::message::{ChunkHeader, Entries, Report, What};
 use crate::point::quietly;
-use crate::process::{Child, Exit, Signal, StartError, Starting};
+use crate::process::{Child, Exit, Signal, StartError, Starting, Zygote};
 use crate::sys::socket::{self, Interest};
 use std::fmt;
 use std::os::fd::{AsFd, OwnedFd};
@@ -42,6 +42,7 @@ struct Office {
     dispatch: Arc<Dispatch>,
     desks: Desks,
     hire: Hire,
+    zygote: Option<Arc<Zygote>>,
     workers: Mutex<Vec<Worker>>,
     /// Who dies is replaced; otherwise the first death ends all.
     replaces: bool,
@@ -53,6 +54,8 @@ struct Office {
 struct Worker {
     seat: usize,
     child: Child,
+    /// It was told to end.
+    is_told: bool,
 }
 
 impl Crew {
@@ -61,12 +64,14 @@ impl Crew {
         dispatch: &Arc<Dispatch>,
         desks: Desks,
         hire: Hire,
+        zygote: Option<Arc<Zygote>>,
         replaces: bool,
     ) -> Result<Self, PoolError> {
         let office = Arc::new(Office {
             dispatch: Arc::clone(dispatch),
             desks,
             hire,
+            zygote,
             workers: Mutex::default(),
             replaces,
             is_leaving: AtomicBool::new(false),
@@ -110,6 +115,9 @@ impl Crew {
     pub(super) fn end(&self, grace: Duration) {
         self.office.is_leaving.store(true, Ordering::Release);
         drop(self.waker.lock().unwrap_or_else(PoisonError::into_inner).take());
+        // From here on the thread looks at no worker. All of them end beside each other.
+        quietly(|| self.office.tell(grace));
+        self.office.zygote.iter().for_each(|zygote| zygote.end());
         self.join();
         quietly(|| self.office.dismiss(grace));
     }
@@ -163,7 +171,7 @@ impl Office {
             // Also where one could not be started: the others are, and are known from here on.
             for (seat, one) in starting {
                 match one.begun() {
-                    Ok(child) => self.lock().push(Worker { seat, child }),
+                    Ok(child) => self.lock().push(Worker { seat, child, is_told: false }),
                     Err(error) => result = result.and(Err(error.into())),
                 }
             }
@@ -281,14 +289,20 @@ impl Office {
         looked.unwrap_or(false)
     }
 
+    /// Tells the workers to end.
+    fn tell(&self, grace: Duration) {
+        let signal = if grace.is_zero() { Signal::KILL } else { Signal::TERM };
+        for worker in self.lock().iter_mut().filter(|worker| !worker.is_told) {
+            // One that cannot be told has ended, or is ended when the time is up.
+            let _ = worker.child.signal(signal);
+            worker.is_told = true;
+        }
+    }
+
     /// Ends all workers: they are terminated, then killed.
     fn dismiss(&self, grace: Duration) {
+        self.tell(grace);
         let workers = std::mem::take(&mut *self.lock());
-        let signal = if grace.is_zero() { Signal::KILL } else { Signal::TERM };
-        for worker in &workers {
-            // One that cannot be told has ended, or is ended below.
-            let _ = worker.child.signal(signal);
-        }
         let deadline = Instant::now() + grace;
         for worker in workers {
             let left = deadline.saturating_duration_since(Instant::now());

@@ -19,7 +19,9 @@
 //! | --- | --- |
 //! | [`Process::start`]: what the parent does, and both sides in one table | `start.rs` |
 //! | [`init`]: what the child does | `begin.rs` |
-//! | the helper behind [`StartMethod::ForkServer`] | `forkserver.rs` |
+//! | a process that makes children by copying itself | `server.rs` |
+//! | the one behind [`StartMethod::ForkServer`] | `forkserver.rs` |
+//! | the one that makes the workers of a pool | `zygote.rs` |
 //! | the end | `exit.rs` |
 //! | who belongs to a program, and when its last process has ended | `family.rs` |
 
@@ -31,24 +33,27 @@ pub(crate) mod family;
 mod forkserver;
 mod method;
 mod outcome;
+mod server;
 mod start;
 mod state;
+mod zygote;
 
 pub use crate::sys::signal::{Signal, UnknownSignal};
 pub use begin::{init, init_before_main, is_child};
 pub use child::{Child, Exit, JoinError, StillRunning};
 pub use current::{AuthKey, Current, Parent, active_children, args, current, parent, set_authkey};
 pub use exit::{Finalizer, at_exit};
-pub use forkserver::{OnError, Preload, set_forkserver_preload};
+pub use forkserver::{Preload, set_forkserver_preload};
 pub use method::{
     Context, StartMethod, StartMethodAlreadySet, UnknownStartMethod, force_start_method,
     set_start_method, start_method, start_method_if_set,
 };
 pub use outcome::{Outcome, Run};
+pub use server::OnError;
 pub use start::StartError;
 
-pub(crate) use forkserver::Zygote;
 pub(crate) use start::{Starting, launch};
+pub(crate) use zygote::Zygote;
 
 use crate::point::{self, Name, Operation};
 use serde::Serialize;
@@ -103,7 +108,7 @@ pub struct Process<A, R> {
     alone: bool,
     method: Option<StartMethod>,
     forced: bool,
-    /// Who makes it under `Fork`, if not this process.
+    /// Who makes it, where a pool has somebody for that.
     zygote: Option<Arc<Zygote>>,
     identity: Vec<u64>,
 }
@@ -146,7 +151,7 @@ impl<A: Serialize + DeserializeOwned, R: Outcome> Process<A, R> {
         Self { daemon: true, worker: true, ..Self::new(target, argument) }
     }
 
-    /// Under `Fork` it is a copy of the zygote, and not of this process.
+    /// It is a copy of the zygote.
     pub(crate) fn by(self, zygote: Option<Arc<Zygote>>) -> Self {
         Self { zygote, ..self }
     }

@@ -16,10 +16,11 @@
 
 use super::begin::{CHILD, Order, Report, Task, Trampoline, live_forked, run, without_parent};
 use super::child::{Child, Exit, Title};
-use super::forkserver::Zygote;
 use super::method::StartMethod;
 use super::outcome::Outcome;
+use super::server::{self, Request};
 use super::state::{self, Life};
+use super::zygote::{Asked, Zygote};
 use super::{Process, current, exit, forkserver};
 use crate::codec::{self, EncodeError, Given, Message};
 use crate::connection::channel::Channel;
@@ -175,14 +176,21 @@ enum Stage {
     /// A fork has nothing to report.
     Forked(Child),
     /// What the child is not known to read yet may still have to be sent.
-    Spawned { child: Child, channel: Channel, unsent: Option<Message> },
-    Served {
-        zygote: Option<Arc<Zygote>>,
-        task: Task,
-        argument: Message,
+    Spawned {
+        child: Child,
         channel: Channel,
-        request: forkserver::Request,
+        unsent: Option<Message>,
     },
+    Served(Served),
+}
+
+/// A child that a server was asked for.
+struct Served {
+    zygote: Option<Arc<Zygote>>,
+    task: Task,
+    argument: Message,
+    channel: Channel,
+    request: Request,
 }
 
 /// Starts a child; [`Starting::begun`] waits until it has begun.
@@ -214,7 +222,6 @@ where
         // Where it cannot be had, only named memory misses it, and says so.
         family: if alone { None } else { state.family().ok().cloned() },
     };
-    let arguments = state.arguments.clone();
     drop(state);
     let title = Title { name: name.clone(), daemon, point: Name::of_process(&life.identity) };
 
@@ -235,33 +242,54 @@ where
     } else {
         let argument = codec::encode(&argument).map_err(unencodable)?;
         let task = Task { life, trampoline, target: distance };
-        if method != StartMethod::Spawn {
-            let (channel, request) = ask(zygote.as_deref(), &task)?;
-            Stage::Served { zygote, task, argument, channel, request }
-        } else {
-            let arguments = arguments.unwrap_or_else(|| std::env::args_os().collect());
-            let build = entry::build().map_err(failed)?;
-            let order = codec::encode(&Order { build, task, arguments }).map_err(unencodable)?;
-            let (child, channel) = spawn(&title, hidden).map_err(failed)?;
-            // Both at once, where the socket takes them in any case.
-            let (first, unsent) = match order.bytes.len() + argument.bytes.len() {
-                ..=SMALL => ([Some(order), Some(argument)], None),
-                _ => ([Some(order), None], Some(argument)),
-            };
-            for message in first.into_iter().flatten() {
-                if let Err(cause) = send(&channel, &message) {
-                    return Err(not_begun(name, &child, cause));
-                }
+        let asked = match (&zygote, method) {
+            (None, StartMethod::Spawn | StartMethod::Fork) => Asked::Nobody,
+            _ => ask(zygote.as_deref(), &task)?,
+        };
+        match asked {
+            Asked::Server(channel, request) => {
+                Stage::Served(Served { zygote, task, argument, channel, request })
             }
-            Stage::Spawned { child, channel, unsent }
+            Asked::Nobody => spawned(&title, hidden, task, argument)?,
         }
     };
     Ok(Starting { title, stage })
 }
 
 /// Asks a server for a child: the zygote, if there is one.
-fn ask(zygote: Option<&Zygote>, task: &Task) -> Result<(Channel, forkserver::Request), StartError> {
-    zygote.map_or_else(|| forkserver::request(task), |zygote| zygote.request(task))
+fn ask(zygote: Option<&Zygote>, task: &Task) -> Result<Asked, StartError> {
+    match zygote {
+        Some(zygote) => zygote.request(task),
+        None => forkserver::request(task).map(|(channel, request)| Asked::Server(channel, request)),
+    }
+}
+
+/// Starts this executable again and tells the child what it can take before it has begun.
+fn spawned(
+    title: &Title,
+    hidden: bool,
+    task: Task,
+    argument: Message,
+) -> Result<Stage, StartError> {
+    let name = &title.name;
+    let failed = |source| StartError::Io { name: name.clone(), source };
+    let arguments = state::lock().arguments.clone();
+    let arguments = arguments.unwrap_or_else(|| std::env::args_os().collect());
+    let build = entry::build().map_err(failed)?;
+    let order = codec::encode(&Order { build, task, arguments })
+        .map_err(|source| StartError::Argument { name: name.clone(), source })?;
+    let (child, channel) = spawn(title, hidden).map_err(failed)?;
+    // Both at once, where the socket takes them in any case.
+    let (first, unsent) = match order.bytes.len() + argument.bytes.len() {
+        ..=SMALL => ([Some(order), Some(argument)], None),
+        _ => ([Some(order), None], Some(argument)),
+    };
+    for message in first.into_iter().flatten() {
+        if let Err(cause) = send(&channel, &message) {
+            return Err(not_begun(name.clone(), &child, cause));
+        }
+    }
+    Ok(Stage::Spawned { child, channel, unsent })
 }
 
 /// Starts this executable again, as a child that will say hello over the channel.
@@ -343,19 +371,40 @@ impl Starting {
                     Err(cause) => Err(not_begun(name, &child, cause)),
                 }
             }
-            Stage::Served { zygote, task, argument, channel, request } => {
-                if let Some(child) = served(&title, &argument, &channel, &request)? {
-                    return Ok(child);
-                }
-                // The server died before it made the child; one more is tried.
-                let (channel, request) = ask(zygote.as_deref(), &task)?;
-                let child = served(&title, &argument, &channel, &request)?;
-                child.ok_or_else(|| StartError::Io {
-                    name,
-                    source: io::Error::other("the fork server was killed twice"),
-                })
+            Stage::Served(served) => served.begun(&title),
+        }
+    }
+
+    /// Ends it, and waits for its end.
+    pub(super) fn stop(self) {
+        match self.stage {
+            Stage::Forked(child) | Stage::Spawned { child, .. } => server::stop(&child),
+            // Whoever makes it gives up when nobody is there to give it its argument.
+            Stage::Served(_) => {}
+        }
+    }
+}
+
+impl Served {
+    fn begun(self, title: &Title) -> Result<Child, StartError> {
+        let Self { zygote, task, argument, mut channel, mut request } = self;
+        // A server that dies before it has made the child is asked for it once more.
+        for may_ask in [true, false] {
+            if zygote.as_ref().map_or(Ok(false), |zygote| zygote.is_unfit())? {
+                let stage = spawned(title, false, task, argument)?;
+                return Starting { title: title.clone(), stage }.begun();
+            }
+            if let Some(child) = served(title, &argument, &channel, &request)? {
+                return Ok(child);
+            }
+            if may_ask && let Asked::Server(next, asked) = ask(zygote.as_deref(), &task)? {
+                (channel, request) = (next, asked);
             }
         }
+        Err(StartError::Io {
+            name: title.name.clone(),
+            source: io::Error::other("the fork server was killed twice"),
+        })
     }
 }
 
@@ -384,7 +433,7 @@ fn served(
     title: &Title,
     argument: &Message,
     channel: &Channel,
-    request: &forkserver::Request,
+    request: &Request,
 ) -> Result<Option<Child>, StartError> {
     let answer = send(channel, argument).and_then(|()| listen(channel, None, None));
     let name = &title.name;

@@ -1,19 +1,23 @@
 //! Pools of two.
 
-use common::Pool;
 use common::pool::{CallError, TaskError};
+use common::{Pool, StartMethod};
 use peers::{Run, ms, us_per};
 
 pub(crate) fn bench(run: &Run) {
     calls(run);
     maps(run);
     deaths(run);
-    run.bench("pool_start_2", "ms", || {
-        ms(|| {
-            let pool = Pool::new(2).unwrap();
-            assert_eq!(pool.apply(add_one, 1).unwrap(), 2);
-        })
-    });
+    for (peer, method) in
+        [("common", StartMethod::Spawn), ("common:forkserver", StartMethod::ForkServer)]
+    {
+        run.bench_as(peer, "pool_start_2", "ms", || {
+            ms(|| {
+                let pool = Pool::builder().workers(2).start_method(method).build().unwrap();
+                assert_eq!(pool.apply(add_one, 1).unwrap(), 2);
+            })
+        });
+    }
 }
 
 fn calls(run: &Run) {
