@@ -272,9 +272,10 @@ impl Office {
         if let Some((header, entries)) = ChunkHeader::read(&input)
             && begun < header.count
         {
-            let mut rest = Entries(entries);
+            let mut rest = Entries::new(entries);
             rest.pass(begun);
-            self.dispatch.tell(Report { chunk, what: What::Returned { from: begun } }, rest.0);
+            self.dispatch
+                .tell(Report { chunk, what: What::Returned { from: begun } }, &rest.list());
         }
     }
 

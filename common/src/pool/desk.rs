@@ -108,10 +108,9 @@ impl Desk {
         let at = self.at + HEAD + AREA + before;
         let fits = before + entry.len() <= AREA
             && match (entry.as_chunks::<8>(), before % 8) {
-                // Most entries are two words, and the call of a copy costs more than they do.
-                ((&[first, second], []), 0) => self.region.words64(at, 2).is_some_and(|words| {
-                    words[0].store(u64::from_ne_bytes(first), Ordering::Relaxed);
-                    words[1].store(u64::from_ne_bytes(second), Ordering::Relaxed);
+                // Many are one word, and the call of a copy costs more than that.
+                ((&[word], []), 0) => self.region.words64(at, 1).is_some_and(|words| {
+                    words[0].store(u64::from_ne_bytes(word), Ordering::Relaxed);
                     true
                 }),
                 _ => self.region.copy_in(at, entry),

@@ -329,7 +329,7 @@ impl Dispatch {
     /// Settles what a report is about.
     fn believe(&self, report: Report, entries: &[u8]) {
         match report.what {
-            What::Results => self.settle(report.chunk, Answers::Entries(Entries(entries))),
+            What::Results => self.settle(report.chunk, Answers::Entries(Entries::new(entries))),
             What::Returned { from } => self.give_out_again(report.chunk, from, entries),
             What::Lost { place, worker } => {
                 let Some(error) = self.lock().deaths.remove(&worker) else { return };
@@ -379,15 +379,14 @@ impl Dispatch {
         }
         drop(state);
         let part = returned.div_ceil(self.size.try_into().unwrap_or(u32::MAX));
-        let (mut rest, mut done) = (Entries(entries), 0);
+        let (mut rest, mut done) = (Entries::new(entries), 0);
         while done < returned {
-            let before = rest.0;
             let wanted = part.min(returned - done);
-            let count = rest.by_ref().take(wanted as usize).count() as u32;
-            let bytes = &before[..before.len() - rest.0.len()];
-            let given = match count == wanted {
-                true => self.give_out(&job, function, (first + done as usize, count), false, bytes),
-                false => Err(io::Error::other("what a worker has given back is damaged").into()),
+            let given = match rest.part(wanted) {
+                Some(list) => {
+                    self.give_out(&job, function, (first + done as usize, wanted), false, &list)
+                }
+                None => Err(io::Error::other("what a worker has given back is damaged").into()),
             };
             if let Err(error) = given {
                 let failed = Answers::Failed(done..done + wanted, TaskError::from(error));

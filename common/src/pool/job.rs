@@ -3,7 +3,7 @@
 use super::desk::AREA;
 use super::dispatch::{Answers, Dispatch, Job};
 use super::error::{MapError, PoolError, TaskError};
-use super::message::{self, ChunkHeader, Entry, Function};
+use super::message::{self, ChunkHeader, Entries, Entry, Function};
 use super::promise::Promise;
 use crate::queue::item;
 use crate::sync::word::Deadline;
@@ -90,7 +90,8 @@ impl<R: Returns> Many<R> {
         let mut errors = std::mem::take(&mut content.errors);
         drop(content);
         let outcome = if errors.is_empty() {
-            Ok(values.flatten().collect())
+            // Where there is no error, each has a value; they move up in their place.
+            Ok(values.map(|value| value.expect("all calls have ended")).collect())
         } else {
             let result = |(index, value): (usize, Option<R>)| {
                 value.ok_or_else(|| errors.remove(&index).unwrap_or(TaskError::Terminated))
@@ -102,6 +103,33 @@ impl<R: Returns> Many<R> {
 }
 
 impl<R: Returns> Content<R> {
+    /// Notes a run of values, if these are one.
+    fn note_run(&mut self, first: usize, entries: &Entries<'_>) -> bool {
+        let run = entries.run_of(size_of::<R>()).filter(|_| item::is_fixed::<R>());
+        let Some((place, bytes)) = run else { return false };
+        let first = first + place as usize;
+        let places = first..first + bytes.len() / size_of::<R>();
+        if self.values.len() < places.end {
+            self.values.resize_with(places.end, || None);
+        }
+        let slots = &mut self.values[places.clone()];
+        let is_known = slots.iter().any(Option::is_some)
+            || !self.errors.is_empty() && self.errors.range(places.clone()).next().is_some();
+        if is_known {
+            return false;
+        }
+        for (slot, bytes) in slots.iter_mut().zip(bytes.chunks_exact(size_of::<R>())) {
+            *slot = item::from_plain(bytes).ok();
+        }
+        // One that is no value of its type has to be named.
+        if slots.iter().any(Option::is_none) {
+            slots.fill_with(|| None);
+            return false;
+        }
+        self.settled += places.len();
+        true
+    }
+
     #[inline]
     fn note(&mut self, index: usize, answer: impl FnOnce() -> Result<R, TaskError>) {
         if self.values.len() <= index {
@@ -124,6 +152,7 @@ impl<R: Returns> Job for Many<R> {
         let mut content = self.lock();
         let before = content.settled;
         match answers {
+            Answers::Entries(entries) if content.note_run(first, &entries) => {}
             Answers::Entries(entries) => {
                 for entry in entries {
                     content.note(first + entry.place as usize, || read(entry));
@@ -307,25 +336,30 @@ impl Feeder {
     }
 
     /// Adds a call, and gives out the chunk when it has `size` of them.
+    #[inline]
     pub(super) fn add<A>(&mut self, argument: &A, size: usize) -> Result<(), PoolError>
     where
         A: Serialize + 'static,
     {
         let before = self.entries.len();
-        let write = |entries: &mut Vec<u8>| item::append(argument, NO_HANDLES, entries);
-        message::append(&mut self.entries, 0, false, write)
-            .map_err(|source| PoolError::Input { index: self.total(), source })?;
+        self.append(argument)?;
         // A chunk of several calls lies on a desk.
         if self.count > 0 && self.entries.len() + ChunkHeader::LEN > AREA {
-            let last = self.entries.split_off(before);
+            self.entries.truncate(before);
             self.flush()?;
-            self.entries = last;
+            self.append(argument)?;
         }
         self.count += 1;
         if self.count as usize >= size || self.entries.len() + ChunkHeader::LEN > AREA {
             self.flush()?;
         }
         Ok(())
+    }
+
+    #[inline]
+    fn append<A: Serialize + 'static>(&mut self, argument: &A) -> Result<(), PoolError> {
+        message::append(&mut self.entries, 0, argument, NO_HANDLES)
+            .map_err(|source| PoolError::Input { index: self.total(), source })
     }
 
     /// Passes over a call, which is settled otherwise.

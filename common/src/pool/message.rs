@@ -7,20 +7,26 @@
 //! | place in the chunk, u32 | length and, in the highest bit, whether it is a failure, u32 | bytes |
 //! ```
 //!
-//! The bytes are what [`item`](crate::queue::item) makes of an argument or result, or a [`Failure`]. An
-//! entry of 2 GiB or more stands alone, and its length is that of what is left.
+//! The bytes are what [`item`] makes of an argument or result, or a [`Failure`]. An entry of 1 GiB or more
+//! stands alone, and its length is that of what is left.
+//!
+//! Values of a plain type of a fixed size, a number for instance, are a *run*: behind one head, which holds the
+//! place of the first and the size of each, they fill the rest. A run is either the whole list or none of it.
 
 use super::error::TaskError;
 use crate::codec::{self, EncodeError};
+use crate::queue::item;
 use crate::sys::entry::Distance;
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 
 const WORD: usize = 8;
 /// The bytes before those of an entry.
-const ENTRY: usize = 8;
+const HEAD: usize = 8;
 const FAILED: u32 = 1 << 31;
+const RUN: u32 = 1 << 30;
 /// An entry of this length goes to the end.
-const TO_THE_END: u32 = FAILED - 1;
+const TO_THE_END: u32 = RUN - 1;
 
 fn word(bytes: &[u8], at: usize) -> Option<u64> {
     Some(u64::from_ne_bytes(bytes.get(at * WORD..(at + 1) * WORD)?.try_into().ok()?))
@@ -126,30 +132,71 @@ impl Report {
     }
 }
 
-/// Appends an entry whose bytes `write` appends; where that fails, nothing is appended.
-pub(super) fn append(
+/// Appends a value; where it has no encoding, nothing is appended, and a handle in it is an error that says
+/// `way`. The values of a list are appended in the order of their places.
+#[inline]
+pub(super) fn append<T: Serialize + 'static>(
     entries: &mut Vec<u8>,
     place: u32,
-    is_failure: bool,
+    value: &T,
+    way: &'static str,
+) -> Result<(), EncodeError> {
+    if let Some(bytes) = item::fixed_bytes(value) {
+        let is_new = entries.is_empty();
+        if is_new || is_run(entries) {
+            entries.reserve(HEAD + bytes.len());
+            if is_new {
+                entries.extend_from_slice(&head(place, RUN | bytes.len() as u32));
+            }
+            entries.extend_from_slice(bytes);
+            return Ok(());
+        }
+    }
+    append_entry(entries, place, 0, |entries| item::append(value, way, entries))
+}
+
+/// Whether values of another kind cannot be appended.
+#[inline]
+pub(super) fn is_run(entries: &[u8]) -> bool {
+    entries.get(4..HEAD).is_some_and(|flagged| number(flagged) & (RUN | FAILED) == RUN)
+}
+
+#[inline]
+fn number(bytes: &[u8]) -> u32 {
+    bytes.try_into().map_or(0, u32::from_ne_bytes)
+}
+
+#[inline]
+fn head(place: u32, flagged: u32) -> [u8; HEAD] {
+    let mut bytes = [0; HEAD];
+    bytes[..4].copy_from_slice(&place.to_ne_bytes());
+    bytes[4..].copy_from_slice(&flagged.to_ne_bytes());
+    bytes
+}
+
+/// Appends an entry whose bytes `write` appends; where that fails, nothing is appended.
+fn append_entry(
+    entries: &mut Vec<u8>,
+    place: u32,
+    flag: u32,
     write: impl FnOnce(&mut Vec<u8>) -> Result<(), EncodeError>,
 ) -> Result<(), EncodeError> {
+    debug_assert!(!is_run(entries), "a run is a list of its own");
     let start = entries.len();
-    entries.extend_from_slice(&place.to_ne_bytes());
-    entries.extend_from_slice(&[0; 4]);
+    entries.extend_from_slice(&[0; HEAD]);
     if let Err(error) = write(entries) {
         entries.truncate(start);
         return Err(error);
     }
-    let len = entries.len() - start - ENTRY;
+    let len = entries.len() - start - HEAD;
     let len = u32::try_from(len).map_or(TO_THE_END, |len| len.min(TO_THE_END));
-    let flag = if is_failure { FAILED } else { 0 };
-    entries[start + 4..start + ENTRY].copy_from_slice(&(len | flag).to_ne_bytes());
+    entries[start..start + HEAD].copy_from_slice(&head(place, len | flag));
     Ok(())
 }
 
-/// Appends a failure.
+/// Appends a failure to what is no run.
 pub(super) fn append_failure(entries: &mut Vec<u8>, place: u32, failure: &Failure) {
-    append(entries, place, true, |entries| {
+    append_entry(entries, place, FAILED, |entries| {
         entries.extend(codec::encode_data(failure, "a text is no handle")?);
         Ok(())
     })
@@ -166,12 +213,61 @@ pub(super) struct Entry<'a> {
 
 /// Reads entries one after the other; ends where what follows is none.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Entries<'a>(pub(super) &'a [u8]);
+pub(super) struct Entries<'a> {
+    rest: &'a [u8],
+    /// In a run, the place of the next value, and the size of each.
+    run: Option<(u32, u32)>,
+}
 
-impl Entries<'_> {
+impl<'a> Entries<'a> {
+    #[inline]
+    pub(super) fn new(bytes: &'a [u8]) -> Self {
+        match bytes.split_first_chunk::<HEAD>() {
+            Some((head, rest)) if is_run(head) => {
+                let size = number(&head[4..]) & TO_THE_END;
+                Self { rest, run: (size > 0).then_some((number(&head[..4]), size)) }
+            }
+            _ => Self { rest: bytes, run: None },
+        }
+    }
+
+    /// Goes on with the last `len` bytes of what was a list of this kind.
+    #[inline]
+    pub(super) fn of_last(self, bytes: &'a [u8], len: usize) -> Self {
+        Self { rest: &bytes[bytes.len().saturating_sub(len)..], ..self }
+    }
+
+    /// How many bytes are left.
+    #[inline]
+    pub(super) fn len(&self) -> usize {
+        self.rest.len()
+    }
+
+    /// The values that are left, if they are a run of values of so many bytes, and the place of the first.
+    #[inline]
+    pub(super) fn run_of(&self, size: usize) -> Option<(u32, &'a [u8])> {
+        self.run.filter(|run| run.1 as usize == size).map(|(place, _)| (place, self.rest))
+    }
+
     /// Passes over so many.
     pub(super) fn pass(&mut self, count: u32) {
         let _ = self.by_ref().take(count as usize).count();
+    }
+
+    /// Takes the next so many as a list of their own; `None` where there are not so many.
+    pub(super) fn part(&mut self, count: u32) -> Option<Cow<'a, [u8]>> {
+        let before = *self;
+        let passed = self.by_ref().take(count as usize).count();
+        let part = &before.rest[..before.rest.len() - self.rest.len()];
+        (passed == count as usize).then(|| Self { rest: part, ..before }.list())
+    }
+
+    /// What is left as a list of its own.
+    pub(super) fn list(&self) -> Cow<'a, [u8]> {
+        match self.run {
+            None => Cow::Borrowed(self.rest),
+            Some((place, size)) => Cow::Owned([&head(place, RUN | size), self.rest].concat()),
+        }
     }
 }
 
@@ -180,15 +276,19 @@ impl<'a> Iterator for Entries<'a> {
 
     #[inline]
     fn next(&mut self) -> Option<Entry<'a>> {
-        let (head, rest) = self.0.split_at_checked(ENTRY)?;
-        let (place, len) = head.split_at(4);
-        let place = u32::from_ne_bytes(place.try_into().ok()?);
-        let flagged = u32::from_ne_bytes(len.try_into().ok()?);
+        if let Some((place, size)) = &mut self.run {
+            let (bytes, rest) = self.rest.split_at_checked(*size as usize)?;
+            let entry = Entry { place: *place, is_failure: false, bytes };
+            (self.rest, *place) = (rest, place.wrapping_add(1));
+            return Some(entry);
+        }
+        let (head, rest) = self.rest.split_first_chunk::<HEAD>()?;
+        let (place, flagged) = (number(&head[..4]), number(&head[4..]));
         let (bytes, after) = match flagged & TO_THE_END {
             TO_THE_END => (rest, &rest[rest.len()..]),
             len => rest.split_at_checked(len as usize)?,
         };
-        self.0 = after;
+        self.rest = after;
         Some(Entry { place, is_failure: flagged & FAILED != 0, bytes })
     }
 }
@@ -249,30 +349,51 @@ mod tests {
     fn entries_stand_behind_one_another() {
         let mut bytes = Vec::new();
         for place in 0..3 {
-            append(&mut bytes, place, false, |to| {
-                to.extend(vec![7; place as usize]);
-                Ok(())
-            })
-            .unwrap();
+            append(&mut bytes, place, &vec![7u8; place as usize], "").unwrap();
         }
         append_failure(&mut bytes, 3, &Failure::Cancelled);
-        let entries: Vec<_> = Entries(&bytes).collect();
-        assert_eq!(entries.len(), 4);
+        append(&mut bytes, 4, &9u8, "").unwrap();
+        let entries: Vec<_> = Entries::new(&bytes).collect();
+        assert_eq!(entries.len(), 5);
         assert_eq!(entries[2], Entry { place: 2, is_failure: false, bytes: &[7, 7] });
         assert!(entries[3].is_failure);
         assert!(matches!(failure(entries[3].bytes), TaskError::Cancelled));
+        assert_eq!(entries[4], Entry { place: 4, is_failure: false, bytes: &[9] });
+        let mut entries = Entries::new(&bytes);
+        assert!(entries.run_of(1).is_none());
+        assert_eq!(Entries::new(&entries.part(2).unwrap()).count(), 2);
+        assert_eq!(Entries::new(&entries.list()).last().unwrap().place, 4);
+        assert!(entries.part(4).is_none());
+    }
+
+    #[test]
+    fn values_of_a_fixed_size_are_a_run() {
+        let mut bytes = Vec::new();
+        for place in 5..9 {
+            append(&mut bytes, place, &(place as u16), "").unwrap();
+        }
+        assert!(is_run(&bytes) && bytes.len() == HEAD + 4 * 2);
+        let mut entries = Entries::new(&bytes);
+        assert_eq!(entries.run_of(2), Some((5, &bytes[HEAD..])));
+        assert_eq!(entries.run_of(4), None);
+        let seen: Vec<_> = entries.map(|entry| (entry.place, entry.bytes.to_vec())).collect();
+        assert_eq!(seen[3], (8, 8u16.to_ne_bytes().to_vec()));
+        let part = entries.part(1).unwrap().into_owned();
+        assert_eq!(Entries::new(&part).map(|entry| entry.place).collect::<Vec<_>>(), [5]);
+        entries.pass(1);
+        let rest = entries.list().into_owned();
+        assert_eq!(Entries::new(&rest).map(|entry| entry.place).collect::<Vec<_>>(), [7, 8]);
+        assert!(entries.part(3).is_none());
+        // A run without a size would never end.
+        assert_eq!(Entries::new(&[0, 0, 0, 0, 0, 0, 0, 64, 1]).count(), 0);
     }
 
     #[test]
     fn what_is_cut_is_no_entry_and_no_header() {
         let mut bytes = Vec::new();
-        append(&mut bytes, 1, false, |to| {
-            to.extend([1, 2, 3]);
-            Ok(())
-        })
-        .unwrap();
+        append(&mut bytes, 1, &vec![1u8, 2, 3], "").unwrap();
         for cut in 0..bytes.len() {
-            assert_eq!(Entries(&bytes[..cut]).next(), None);
+            assert_eq!(Entries::new(&bytes[..cut]).next(), None);
         }
         let function = Function { trampoline: 0, target: 0 };
         let header = ChunkHeader { chunk: 1, count: 1, ticket: 0, function }.bytes();

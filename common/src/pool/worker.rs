@@ -12,6 +12,7 @@ use crate::process::Outcome;
 use crate::queue::item;
 use crate::sync::word::Deadline;
 use crate::sys::entry::{self, Distance};
+use crate::sys::thread;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::io::{self, Write as _};
@@ -20,7 +21,7 @@ use std::time::{Duration, Instant};
 
 const NO_HANDLES: &str = "a handle cannot be the result of a task; give it to the workers by the pool's \
                           initializer, or to a Process in its argument";
-/// A chunk that is done within this time is not shared out again.
+/// A chunk that is done within this time, or within a tick of the kernel, is not shared out again.
 const BRIEF: Duration = Duration::from_micros(500);
 /// How long a worker waits that cannot report for lack of memory, before it tries again.
 const PAUSE: Duration = Duration::from_millis(20);
@@ -151,13 +152,14 @@ where
             function: Function { trampoline: 0, target: 0 },
         },
         input: Vec::new(),
-        at: 0,
+        unread: 0,
         place: 0,
         next: 0,
         end: 0,
         output: Vec::new(),
         noted: 0,
         since: Instant::now(),
+        tick: thread::tick(),
     };
     while bench.take() {
         bench.do_chunk();
@@ -181,8 +183,8 @@ struct Bench {
     /// The chunk in hand, as it came.
     header: ChunkHeader,
     input: Vec<u8>,
-    /// Where in it the next argument begins.
-    at: usize,
+    /// How many bytes of it are not read.
+    unread: usize,
     /// The places of the task at hand and of the next one, and where its own tasks end.
     place: u32,
     next: u32,
@@ -192,6 +194,7 @@ struct Bench {
     noted: usize,
     /// When the chunk was taken.
     since: Instant,
+    tick: Duration,
 }
 
 impl Bench {
@@ -209,10 +212,10 @@ impl Bench {
             match got {
                 Ok(Some(header)) => {
                     self.header = header;
-                    (self.at, self.place) = (ChunkHeader::LEN, 0);
-                    (self.next, self.end) = (0, header.count);
+                    self.unread = arguments(&self.input).len();
+                    (self.place, self.next, self.end) = (0, 0, header.count);
                     if header.count > 1 {
-                        self.since = Instant::now();
+                        (self.since, self.tick) = (Instant::now(), thread::tick());
                     }
                     return true;
                 }
@@ -242,7 +245,12 @@ impl Bench {
     #[inline]
     fn next(&mut self) -> bool {
         let rest = self.end - self.next;
-        if rest > 1 && self.tasks.is_awaited() && self.since.elapsed() > BRIEF {
+        // Within a tick of the kernel the clock is not asked: it costs as much as a small task.
+        if rest > 1
+            && self.tasks.is_awaited()
+            && thread::tick() != self.tick
+            && self.since.elapsed() > BRIEF
+        {
             self.give_back((rest / self.crew as u32).max(1));
         }
         if self.left == Some(0) {
@@ -263,15 +271,16 @@ impl Bench {
     /// Keeps so many of the tasks that are left, and has others do the rest.
     #[cold]
     fn give_back(&mut self, kept: u32) {
-        let mut entries = Entries(&self.input[self.at..]);
+        let mut rest = arguments(&self.input).of_last(&self.input, self.unread);
         let from = self.next + kept;
         if from >= self.end {
             return;
         }
-        entries.pass(kept);
+        rest.pass(kept);
+        let rest = rest.list();
         let report = Report { chunk: self.header.chunk, what: What::Returned { from } };
         // Where there is no memory for that, it does them itself; unless it may not.
-        while let Err(error) = self.reports.put(&[&report.bytes(), entries.0]) {
+        while let Err(error) = self.reports.put(&[&report.bytes(), &rest]) {
             if self.left != Some(0) {
                 return;
             }
@@ -284,8 +293,7 @@ impl Bench {
     /// Notes the result of the task at hand.
     #[inline]
     fn answer<R: Serialize + 'static>(&mut self, value: &R) {
-        let write = |output: &mut Vec<u8>| item::append(value, NO_HANDLES, output);
-        match message::append(&mut self.output, self.place, false, write) {
+        match message::append(&mut self.output, self.place, value, NO_HANDLES) {
             Ok(()) => self.note(),
             Err(error) => self.fail(&Failure::Result(error.to_string())),
         }
@@ -295,6 +303,9 @@ impl Bench {
     fn fail(&mut self, failure: &Failure) {
         // A panic may have come in the midst of an entry.
         self.output.truncate(self.noted);
+        if message::is_run(&self.output) {
+            self.report();
+        }
         message::append_failure(&mut self.output, self.place, failure);
         self.note();
     }
@@ -322,7 +333,8 @@ impl Bench {
             // has to be said of the results.
             if waiting == 0 || error.kind() == io::ErrorKind::InvalidInput {
                 let failure = Failure::Result(format!("there is no memory left for it ({error})"));
-                let places: Vec<u32> = Entries(&self.output).map(|entry| entry.place).collect();
+                let places: Vec<u32> =
+                    Entries::new(&self.output).map(|entry| entry.place).collect();
                 self.output.clear();
                 for place in places {
                     message::append_failure(&mut self.output, place, &failure);
@@ -337,6 +349,12 @@ impl Bench {
     }
 }
 
+/// The arguments of a chunk as it came.
+#[inline]
+fn arguments(input: &[u8]) -> Entries<'_> {
+    Entries::new(input.get(ChunkHeader::LEN..).unwrap_or_default())
+}
+
 /// Does the tasks of a chunk: the trampoline, which knows the types.
 fn work<T: Target>(target: Distance, bench: &mut Bench) {
     let Some(function) = T::at(target) else { return };
@@ -348,15 +366,14 @@ fn work<T: Target>(target: Distance, bench: &mut Bench) {
 /// Does the tasks of a chunk until one panics.
 fn all<T: Target>(function: T, bench: &mut Bench) {
     while bench.next() {
-        let mut entries = Entries(&bench.input[bench.at..]);
-        let Some(entry) = entries.next() else { return };
-        bench.at = bench.input.len() - entries.0.len();
+        let mut rest = arguments(&bench.input).of_last(&bench.input, bench.unread);
+        let Some(entry) = rest.next() else { return };
+        bench.unread = rest.len();
         match item::read::<T::Argument>(entry.bytes) {
             Ok(argument) => {
                 if bench.input.len() > KEPT {
                     // A task alone; it needs the memory more than the chunk does.
                     bench.input = Vec::new();
-                    bench.at = 0;
                 }
                 let value = function.call(argument);
                 bench.answer(&value);

@@ -76,6 +76,24 @@ pub(crate) fn plain_bytes<T: 'static>(item: &T) -> Option<&[u8]> {
     item.downcast_ref::<String>().map(String::as_bytes)
 }
 
+/// The bytes of an item that lie in it as they are, and are as many for each item of the type.
+#[inline]
+pub(crate) fn fixed_bytes<T: 'static>(item: &T) -> Option<&[u8]> {
+    if is_fixed::<T>() { plain_bytes(item) } else { None }
+}
+
+/// Whether items of this type are plain, and all of `size_of::<T>()` bytes.
+#[inline]
+pub(crate) fn is_fixed<T: 'static>() -> bool {
+    let nothing: &dyn Any = &None::<T>;
+    macro_rules! look {
+        ($($type:ty)*) => {
+            false $(|| nothing.is::<Option<$type>>())*
+        };
+    }
+    with_plain_types!(look) || nothing.is::<Option<bool>>() || nothing.is::<Option<char>>()
+}
+
 /// Whether items of this type lie in the ring as they are.
 pub(crate) fn is_plain<T: 'static>() -> bool {
     let nothing = None::<T>;

@@ -86,6 +86,7 @@ impl Region {
     }
 
     /// `count` 64-bit words from `offset` on.
+    #[inline]
     pub(crate) fn words64(&self, offset: usize, count: usize) -> Option<&[AtomicU64]> {
         if !self.inside(offset, 8, count) {
             return None;

@@ -127,10 +127,27 @@ pub(crate) fn clock() -> Duration {
     time.expect("a monotonic clock is always there")
 }
 
+/// The same as of the kernel's last tick, at most 10 ms ago: costs a read of memory.
+#[inline]
+pub(crate) fn tick() -> Duration {
+    let time = clock_gettime(ClockId::CLOCK_MONOTONIC_COARSE).map(Duration::from);
+    time.expect("a monotonic clock is always there")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::sys::process::{self, Side};
+
+    #[test]
+    fn a_tick_is_not_ahead_of_the_clock() {
+        let before = tick();
+        assert!(before <= clock());
+        let later = clock() + Duration::from_millis(20);
+        while tick() == before {
+            assert!(clock() < later + Duration::from_secs(10), "the kernel ticks");
+        }
+    }
 
     #[test]
     fn every_thread_has_its_own_id_and_keeps_it() {
