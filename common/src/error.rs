@@ -4,6 +4,7 @@ use crate::array::OutOfRange;
 use crate::connection::{AcceptError, ConnectError, ListenError};
 use crate::connection::{RecvError, RecvIntoError, SendError};
 use crate::executor::ResultTimeoutError;
+use crate::logging::LoggingError;
 use crate::manager::ManagerError;
 use crate::pool::{CallError, GetTimeoutError, MapError, PoolError, TaskError};
 use crate::process::{JoinError, StartError, StartMethodAlreadySet, StillRunning};
@@ -73,6 +74,9 @@ pub enum Error {
     /// A barrier broke.
     #[error(transparent)]
     BrokenBarrier(#[from] BrokenBarrier),
+    /// Log records cannot be logged as asked for.
+    #[error(transparent)]
+    Logging(#[from] LoggingError),
     /// Nothing was put into a queue.
     #[error(transparent)]
     Put(PutRefusal),

@@ -18,6 +18,7 @@
 //! | [`manager`] | objects in a server process, used from any other | `Manager` |
 //! | [`thread_pool`] | the same calls by threads, to compare | `ThreadPool` |
 //! | [`log`] | a log with a stopwatch | the course's `Log` |
+//! | [`logging`] | log records of all processes in one place | `get_logger` |
 //! | [`point`] | what every operation passes first, for whoever wants to watch | |
 //! | [`bytes`] | numbers in a struct that travel whole | |
 //! | [`codec`] | what a message looks like, and its limits | `pickle` |
@@ -91,19 +92,21 @@ pub mod bytes;
 pub mod codec;
 pub mod error;
 pub mod log;
+pub mod logging;
 pub mod point;
 
 mod shared;
 mod sys;
 mod timer;
 
+pub use self::log::Log;
 pub use self::shared_memory::{ShareableList, ShareableValue, SharedMemory};
 pub use array::Array;
 pub use atomic_value::AtomicValue;
 pub use connection::{Connection, Receiver, Sender, one_way_pipe, pipe};
 pub use error::{Error, Result};
 pub use executor::ProcessPoolExecutor;
-pub use log::Log;
+pub use logging::log_to_stderr;
 pub use manager::Manager;
 pub use pool::Pool;
 pub use process::{Child, Exit, Process, Signal, StartMethod, init, is_child, set_start_method};

@@ -8,6 +8,7 @@ use super::desk::{Desk, Desks, InHand};
 use super::dispatch::Dispatch;
 use super::error::{PoolError, TaskError};
 use super::message::{ChunkHeader, Entries, Report, What};
+use crate::logging::event;
 use crate::point::quietly;
 use crate::process::{Child, Exit, Signal, StartError, Starting, Zygote};
 use crate::sys::socket::{self, Interest};
@@ -231,6 +232,9 @@ impl Office {
         let desk = self.desks.desk(worker.seat);
         let (was_ready, has_left) = (desk.was_ready(), desk.has_left());
         let (name, pid) = (worker.child.name().to_string(), worker.child.pid());
+        if self.replaces && !self.is_leaving() {
+            event!("{name} (pid {pid}) of a pool {exit}, and another worker takes its place");
+        }
         let is_breaking = !self.replaces && !has_left && !self.is_leaving();
         let lost = TaskError::Lost { worker: name.clone(), pid, exit };
         self.settle_desk(&desk, worker, lost);

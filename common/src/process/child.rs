@@ -4,6 +4,7 @@
 //! once, by whoever notices first, and remembered.
 
 use super::state;
+use crate::logging::event;
 use crate::point::{self, Named, Operation};
 use crate::sys::descriptor::Descriptor;
 use crate::sys::process::{self, Ended};
@@ -283,6 +284,9 @@ impl Child {
         }
         let answer = *exit;
         drop(exit);
+        if let Some(exit) = answer {
+            event!("{} (pid {}) {exit}", self.inner.title.name, self.inner.pid);
+        }
         if answer.is_some() || ended.is_err() {
             let pid = self.inner.pid;
             state::lock().children.retain(|child| child.inner.pid != pid);

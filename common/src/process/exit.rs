@@ -20,6 +20,7 @@ use crate::shared::arena;
 use crate::sys::{descriptor, process};
 use std::io::{self, Write as _};
 use std::panic::{self, AssertUnwindSafe};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -155,8 +156,16 @@ pub(super) extern "C" fn hook() {
     }
 }
 
+static IS_LEAVING: AtomicBool = AtomicBool::new(false);
+
+/// Whether this process is at its end.
+pub(crate) fn is_leaving() -> bool {
+    IS_LEAVING.load(Ordering::Relaxed)
+}
+
 /// All that a process does at its end.
 pub(super) fn finish() {
+    IS_LEAVING.store(true, Ordering::Relaxed);
     finalize(0);
     loop {
         // Another thread may still start some.

@@ -52,7 +52,9 @@ pub use outcome::{Outcome, Run};
 pub use server::OnError;
 pub use start::StartError;
 
+pub(crate) use exit::is_leaving;
 pub(crate) use start::{Starting, launch};
+pub(crate) use state::Origin;
 pub(crate) use zygote::Zygote;
 
 use crate::point::{self, Name, Operation};
@@ -236,6 +238,16 @@ impl<A: Serialize + DeserializeOwned, R: Outcome> Process<A, R> {
         point::before_of(Operation::Start, || Name::of_process(&self.identity));
         point::quietly(|| launch(self)?.begun())
     }
+}
+
+/// The name of this process.
+pub(crate) fn own_name() -> String {
+    state::lock().name().to_string()
+}
+
+/// This process, as others know it.
+pub(crate) fn origin() -> std::io::Result<Origin> {
+    state::lock().origin()
 }
 
 /// The numbers of this process, and of those that it comes from.

@@ -249,6 +249,8 @@ fn main(setup: Setup) {
                 let life = &commission.task.life;
                 let mut given = vec![life.parent.lifeline.share(), commission.channel.share()];
                 given.extend(life.family.as_ref().map(Register::descriptor));
+                // What was decoded has an encoding.
+                given.extend(codec::handles(&life.records).map_or(vec![], |of| of.descriptors));
                 held.1.begin(&given);
                 held.0.forget();
                 if let Ok(before) = &before {

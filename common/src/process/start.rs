@@ -25,6 +25,7 @@ use super::{Process, current, exit, forkserver};
 use crate::codec::{self, EncodeError, Given, Message};
 use crate::connection::channel::Channel;
 use crate::connection::{RecvError, SendError};
+use crate::logging::{self, event};
 use crate::point::{self, Name};
 use crate::shared::register::Register;
 use crate::sys::entry;
@@ -181,7 +182,7 @@ enum Stage {
         channel: Channel,
         unsent: Option<Message>,
     },
-    Served(Served),
+    Served(Box<Served>),
 }
 
 /// A child that a server was asked for.
@@ -221,6 +222,7 @@ where
         authkey: state.authkey().map_err(failed)?,
         // Where it cannot be had, only named memory misses it, and says so.
         family: if alone { None } else { state.family().ok().cloned() },
+        records: logging::plan(),
     };
     drop(state);
     let title = Title { name: name.clone(), daemon, point: Name::of_process(&life.identity) };
@@ -248,7 +250,7 @@ where
         };
         match asked {
             Asked::Server(channel, request) => {
-                Stage::Served(Served { zygote, task, argument, channel, request })
+                Stage::Served(Box::new(Served { zygote, task, argument, channel, request }))
             }
             Asked::Nobody => spawned(&title, hidden, task, argument)?,
         }
@@ -326,14 +328,19 @@ fn fork(
     let Given { mut descriptors, slots } = given;
     descriptors.push(life.parent.lifeline.share());
     descriptors.extend(life.family.as_ref().map(Register::descriptor));
+    let of_records = codec::handles(&life.records)
+        .map_err(|source| StartError::Argument { name: name.clone(), source })?;
+    descriptors.extend(of_records.descriptors);
     // What is buffered would be written by both.
     let _ = io::stdout().flush();
     let server = forkserver::hold();
     let mut state = state::lock();
     let held = exit::hold();
+    let logging = logging::hold();
     match process::fork().map_err(failed)? {
         Side::Child => {
             held.begin(&descriptors);
+            drop(logging);
             point::begin();
             let slots = slots.keep();
             // As the very last: of the lowest priority, and the first that is registered.
@@ -351,7 +358,7 @@ fn fork(
         }
         Side::Parent { child } => {
             slots.hand_over();
-            drop((held, server));
+            drop((logging, held, server));
             drop(state);
             Child::adopt(title, child).map_err(failed)
         }
@@ -361,6 +368,12 @@ fn fork(
 impl Starting {
     /// Waits until the child has its argument.
     pub(crate) fn begun(self) -> Result<Child, StartError> {
+        let child = self.has_begun()?;
+        event!("{} (pid {}) has started", child.name(), child.pid());
+        Ok(child)
+    }
+
+    fn has_begun(self) -> Result<Child, StartError> {
         let Self { title, stage } = self;
         let name = title.name.clone();
         match stage {
@@ -392,7 +405,7 @@ impl Served {
         for may_ask in [true, false] {
             if zygote.as_ref().map_or(Ok(false), |zygote| zygote.is_unfit())? {
                 let stage = spawned(title, false, task, argument)?;
-                return Starting { title: title.clone(), stage }.begun();
+                return Starting { title: title.clone(), stage }.has_begun();
             }
             if let Some(child) = served(title, &argument, &channel, &request)? {
                 return Ok(child);
@@ -560,6 +573,7 @@ mod tests {
                 parent: state.origin().unwrap(),
                 authkey: Vec::new(),
                 family: None,
+                records: None,
             };
             let task = Task { life, trampoline: 0, target: 0 };
             let order = Order { build: build.of_another(), task, arguments: Vec::new() };

@@ -7,6 +7,7 @@ use super::child::Child;
 use super::family;
 use super::method::StartMethod;
 use crate::connection::Handle;
+use crate::logging;
 use crate::shared::register::Register;
 use crate::sys::descriptor::Descriptor;
 use crate::sys::{lifeline, process};
@@ -14,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use std::ffi::OsString;
 use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 /// The name of a process that nobody started.
 pub(super) const MAIN: &str = "MainProcess";
@@ -32,14 +34,23 @@ pub(super) struct Life {
     pub(super) authkey: Vec<u8>,
     /// That of its family; a helper that belongs to none has none.
     pub(super) family: Option<Register>,
+    /// What it does with log records.
+    pub(super) records: Option<logging::Plan>,
 }
 
-/// Who starts a process.
+/// A process, as others know it that it has to do with.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct Origin {
-    pub(super) name: String,
-    pub(super) pid: u32,
+pub(crate) struct Origin {
+    pub(crate) name: String,
+    pub(crate) pid: u32,
     pub(super) lifeline: Handle,
+}
+
+impl Origin {
+    /// Whether it runs no more.
+    pub(crate) fn has_ended(&self) -> bool {
+        lifeline::is_cut(&self.lifeline, Some(Duration::ZERO)).unwrap_or(true)
+    }
 }
 
 pub(super) struct State {
@@ -87,6 +98,7 @@ pub(super) fn lock() -> MutexGuard<'static, State> {
 impl State {
     /// In a child: what it knows from now on.
     pub(super) fn begin(&mut self, mut life: Life) {
+        logging::begin(life.records.take());
         *self = Self {
             pid: process::getpid().as_raw(),
             initialised: true,

@@ -27,6 +27,7 @@
 //! | [`futures`] | futures, and waiting for several |
 //! | [`listener`] | listeners, clients and keys |
 //! | [`manager`] | managers and the proxies of their objects |
+//! | [`logging`] | log records of all processes |
 //! | [`finalize`] | what runs at the end |
 //! | [`edge`] | the rest |
 
@@ -39,6 +40,7 @@ mod finalize;
 mod futures;
 mod listener;
 mod lock;
+mod logging;
 mod manager;
 mod pool;
 mod process;
@@ -74,6 +76,7 @@ fn main() {
         futures::trials(),
         listener::trials(),
         manager::trials(),
+        logging::trials(),
         finalize::trials(),
         edge::trials(),
     ];
