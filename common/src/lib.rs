@@ -19,6 +19,7 @@
 //! | [`thread_pool`] | the same calls by threads, to compare | `ThreadPool` |
 //! | [`log`] | a log with a stopwatch | the course's `Log` |
 //! | [`logging`] | log records of all processes in one place | `get_logger` |
+//! | `plot` | lines and bars, with the feature of that name | the course's `Plots` |
 //! | [`point`] | what every operation passes first, for whoever wants to watch | |
 //! | [`bytes`] | numbers in a struct that travel whole | |
 //! | [`codec`] | what a message looks like, and its limits | `pickle` |
@@ -93,6 +94,8 @@ pub mod codec;
 pub mod error;
 pub mod log;
 pub mod logging;
+#[cfg(feature = "plot")]
+pub mod plot;
 pub mod point;
 
 mod shared;

@@ -106,7 +106,7 @@ impl Record {
             let time = UNIX_EPOCH + Duration::from_micros(self.micros);
             let time = jiff::Timestamp::try_from(time).unwrap_or_default();
             let (name, pid) = (&self.process, self.pid);
-            tracing::error_span!(target: "common", "process", name, pid, %time).entered()
+            tracing::error_span!(target: "common", "process", %name, pid, %time).entered()
         });
         logger.log(
             &log::Record::builder()

@@ -35,6 +35,9 @@ pub(crate) const MODEL: &str = "--manifest-path=tools/model/Cargo.toml";
 /// A program of somebody else that uses `common`; a workspace of its own as well.
 const OUTSIDE: &str = "--manifest-path=common/outside/Cargo.toml";
 
+/// What is heavy in `common` is a feature, and is checked all the same.
+const ALL_FEATURES: &str = "--all-features";
+
 /// A check of the workspace at a path. An error is a text for the reader.
 pub(crate) type Step = fn(&Path) -> Result<(), String>;
 
@@ -69,7 +72,7 @@ fn run_steps(root: &Path, steps: &[(&str, Step)]) -> Result<(), String> {
 }
 
 pub(crate) fn test(root: &Path) -> Result<(), String> {
-    cargo(root, &["test", "--workspace"])
+    cargo(root, &["test", "--workspace", ALL_FEATURES])
 }
 
 /// The lock file of each workspace knows what the manifests ask for.
@@ -92,7 +95,8 @@ pub(crate) fn fmt(root: &Path) -> Result<(), String> {
 }
 
 pub(crate) fn lint(root: &Path) -> Result<(), String> {
-    cargo(root, &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])?;
+    let rest = ["--workspace", ALL_FEATURES, "--all-targets", "--", "-D", "warnings"];
+    cargo(root, &[&["clippy"], &rest[..]].concat())?;
     // Of the benchmarks those that need no peer: they follow what changes in `common`.
     let rest = ["--features", "common", "--all-targets", "--", "-D", "warnings"];
     cargo(root, &[&["clippy", BENCH], &rest[..]].concat())?;
@@ -101,7 +105,7 @@ pub(crate) fn lint(root: &Path) -> Result<(), String> {
 }
 
 pub(crate) fn docs(root: &Path) -> Result<(), String> {
-    let mut command = command(root, &["doc", "--workspace", "--no-deps"]);
+    let mut command = command(root, &["doc", "--workspace", ALL_FEATURES, "--no-deps"]);
     command.env("RUSTDOCFLAGS", "-D warnings");
     finish(command)
 }
@@ -122,15 +126,18 @@ pub(crate) fn model(root: &Path) -> Result<(), String> {
 /// Some thousand kills of processes of every kind, and a thousand among those that use each primitive; the
 /// tests have a short form of it.
 pub(crate) fn torture(root: &Path) -> Result<(), String> {
-    let mut command =
-        command(root, &["test", "-p", "common", "--test", "torture", "--", "--nocapture"]);
+    let mut command = command(
+        root,
+        &["test", "-p", "common", ALL_FEATURES, "--test", "torture", "--", "--nocapture"],
+    );
     command.env("COMMON_TORTURE_ROUNDS", "600");
     finish(command)
 }
 
 /// What comes from strangers, at random, for some minutes; the tests have a short form of it.
 pub(crate) fn fuzz(root: &Path) -> Result<(), String> {
-    let mut command = command(root, &["test", "-p", "common", "--lib", "--", "fuzz_"]);
+    let mut command =
+        command(root, &["test", "-p", "common", ALL_FEATURES, "--lib", "--", "fuzz_"]);
     command.env("COMMON_FUZZ_ROUNDS", "1000000");
     finish(command)
 }
