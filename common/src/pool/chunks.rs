@@ -15,6 +15,8 @@ use std::time::Duration;
 const WAITING: usize = 64 << 20;
 /// And so many chunks for each worker.
 const AHEAD: usize = 512;
+/// How often who watches is told.
+const TICK: Duration = Duration::from_millis(100);
 
 /// A pool, and how many inputs make a chunk: see [`Pool::chunk_size`].
 #[derive(Clone, Copy, Debug)]
@@ -147,20 +149,49 @@ impl<'p> Chunks<'p> {
         T: Target<Argument: Serialize, Value: DeserializeOwned + Send>,
         I: IntoIterator<Item = T::Argument>,
     {
+        self.run_watched(function, inputs, None)
+    }
+
+    /// The same; `tick` is called now and then, with how many calls have ended.
+    pub(super) fn run_watched<T, I>(
+        self,
+        function: T,
+        inputs: I,
+        tick: Option<&dyn Fn(usize)>,
+    ) -> Result<Vec<T::Value>, MapError<T::Value>>
+    where
+        T: Target<Argument: Serialize, Value: DeserializeOwned + Send>,
+        I: IntoIterator<Item = T::Argument>,
+    {
         let dispatch = self.pool.dispatch();
-        let room = |feeder: &Feeder, job: &Many<T::Value>| {
+        let look = |job: &Arc<Many<T::Value>>| {
+            if let Some(tick) = tick {
+                let settled = job.settled();
+                tick(settled + self.pool.at_work(&(Arc::clone(job) as Arc<dyn Job>)));
+            }
+        };
+        let pause = || tick.map_or(Deadline::NEVER, |_| Deadline::after(TICK));
+        let room = |feeder: &Feeder, job: &Arc<Many<T::Value>>| {
             let is_full = |part: usize| {
                 let waiting = feeder.total() - job.settled();
                 waiting > dispatch.size
                     && (waiting.saturating_mul(feeder.average()) > WAITING / part
                         || waiting / feeder.chunk() > AHEAD * dispatch.size / part)
             };
+            look(job);
             if is_full(1) {
                 // Then the workers have enough for a while.
-                dispatch.wait(Deadline::NEVER, |_| (!is_full(2)).then_some(()));
+                while dispatch.wait(pause(), |_| (!is_full(2)).then_some(())).is_none() {
+                    look(job);
+                }
             }
         };
-        self.feed(function, inputs, Feeder::patient, room)?.get()
+        let (result, job) = self.begin();
+        self.feed(function, inputs, &job, Feeder::patient, room)?;
+        while tick.is_some() && !result.wait_timeout(TICK) {
+            look(&job);
+        }
+        result.get()
     }
 
     fn run_async<T, I>(self, function: T, inputs: I) -> Result<MapResult<T::Value>, PoolError>
@@ -168,10 +199,18 @@ impl<'p> Chunks<'p> {
         T: Target<Argument: Serialize, Value: DeserializeOwned + Send>,
         I: IntoIterator<Item = T::Argument>,
     {
-        let result = self.feed(function, inputs, |feeder| feeder, |_, _| ())?;
+        let (result, job) = self.begin();
+        self.feed(function, inputs, &job, |feeder| feeder, |_, _| ())?;
         // What a slow worker gives back has to be given out again, whether anybody waits or not.
         result.attend();
         Ok(result)
+    }
+
+    /// What waits for all the results of a `map`.
+    fn begin<R: DeserializeOwned + Send + 'static>(self) -> (MapResult<R>, Arc<Many<R>>) {
+        let promise = Promise::new(self.pool.dispatch());
+        let job = Many::new(&promise);
+        (AsyncResult::new(promise, &self.pool.office.attendant), job)
     }
 
     /// Gives out a call for each input, by a feeder `of` this kind; after each chunk `room` may wait.
@@ -179,16 +218,15 @@ impl<'p> Chunks<'p> {
         self,
         function: T,
         inputs: I,
+        job: &Arc<Many<T::Value>>,
         of: fn(Feeder) -> Feeder,
-        room: impl Fn(&Feeder, &Many<T::Value>),
-    ) -> Result<MapResult<T::Value>, PoolError>
+        room: impl Fn(&Feeder, &Arc<Many<T::Value>>),
+    ) -> Result<(), PoolError>
     where
         T: Target<Argument: Serialize, Value: DeserializeOwned + Send>,
         I: IntoIterator<Item = T::Argument>,
     {
-        let promise = Promise::new(self.pool.dispatch());
-        let job = Many::new(&promise);
-        let mut feeder = of(self.pool.feeder(function, Arc::clone(&job) as Arc<dyn Job>, false)?);
+        let mut feeder = of(self.pool.feeder(function, Arc::clone(job) as Arc<dyn Job>, false)?);
         let mut inputs = inputs.into_iter();
         let mut size = self.next_size(0, inputs.size_hint().0);
         let mut read = 0;
@@ -196,12 +234,12 @@ impl<'p> Chunks<'p> {
             read += 1;
             feeder.add(&input, size)?;
             if feeder.is_empty() {
-                room(&feeder, &job);
+                room(&feeder, job);
                 size = self.next_size(read, inputs.size_hint().0);
             }
         }
         feeder.flush()?;
         job.complete(feeder.total());
-        Ok(AsyncResult::new(promise, &self.pool.office.attendant))
+        Ok(())
     }
 }

@@ -104,6 +104,13 @@ impl Crew {
         workers.iter().map(|worker| worker.child.pid()).collect()
     }
 
+    /// How many of the tasks that the workers have in hand are done, among chunks that are `wanted`.
+    pub(super) fn at_work(&self, wanted: impl Fn(u64) -> bool) -> usize {
+        let desks = (0..self.office.dispatch.size).map(|seat| self.office.desks.desk(seat));
+        let chunks = desks.map(|desk| (desk.chunk(), desk.begun()));
+        chunks.filter(|&(chunk, _)| wanted(chunk)).map(|(_, begun)| begun.saturating_sub(1)).sum()
+    }
+
     /// Waits until all workers have left; no task is given out any more, and none is in hand.
     pub(super) fn leave(&self) {
         self.office.is_leaving.store(true, Ordering::Release);

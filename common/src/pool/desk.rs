@@ -156,6 +156,11 @@ impl Desk {
         self.get(CHUNK)
     }
 
+    /// How many of its tasks were begun.
+    pub(super) fn begun(&self) -> usize {
+        usize::try_from(self.get(BEGUN)).unwrap_or(0)
+    }
+
     /// What a dead worker had in hand.
     pub(super) fn in_hand(&self) -> Option<InHand> {
         let area = |word: usize, area: usize| {

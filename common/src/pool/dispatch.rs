@@ -475,6 +475,13 @@ impl Dispatch {
         self.notify();
     }
 
+    /// Whether a chunk was given out for a job, and is not done.
+    pub(super) fn is_of(&self, chunk: u64, job: &Arc<dyn Job>) -> bool {
+        let state = self.lock();
+        let of = state.chunks.get(chunk).map(|outstanding| &outstanding.job);
+        of.is_some_and(|of| std::ptr::addr_eq(Arc::as_ptr(of), Arc::as_ptr(job)))
+    }
+
     /// Reads what is reported, without waiting.
     pub(super) fn look(&self) {
         for _ in 0..self.reports.len() {

@@ -13,6 +13,8 @@ mod ledger;
 mod line;
 mod message;
 pub(crate) mod panic;
+#[cfg(feature = "progress")]
+mod progress;
 mod promise;
 mod ticket;
 mod worker;
@@ -21,6 +23,8 @@ pub use builder::PoolBuilder;
 pub use chunks::Chunks;
 pub use error::{CallError, MapError, PoolError, TaskError};
 pub use imap::{Imap, NotYet};
+#[cfg(feature = "progress")]
+pub use progress::WithProgress;
 pub use promise::{AsyncResult, GetTimeoutError};
 
 use crate::process::Finalizer;
@@ -328,6 +332,22 @@ impl Pool {
         Ok(self.chunks(size))
     }
 
+    /// The same pool; its calls show on standard error how far they are, under this name.
+    ///
+    /// On a terminal that is a bar with the rate and the time that is left; elsewhere, such as in the log of a
+    /// batch job, lines: one for each tenth, and none within a second of another. Needs the feature `progress`.
+    ///
+    /// ```
+    /// # common::init();
+    /// let pool = common::Pool::new(2)?;
+    /// assert_eq!(pool.with_progress("squares").map(|x: u64| x * x, 0..4)?, [0, 1, 4, 9]);
+    /// # common::Result::Ok(())
+    /// ```
+    #[cfg(feature = "progress")]
+    pub fn with_progress(&self, name: impl Into<String>) -> WithProgress<'_> {
+        self.guided().with_progress(name)
+    }
+
     fn chunks(&self, size: usize) -> Chunks<'_> {
         Chunks { size: Some(size), ..self.guided() }
     }
@@ -424,6 +444,11 @@ impl Pool {
 
     fn dispatch(&self) -> &Arc<Dispatch> {
         &self.office.dispatch
+    }
+
+    /// How many calls of a job are done that workers have not reported.
+    fn at_work(&self, job: &Arc<dyn Job>) -> usize {
+        self.office.crew.at_work(|chunk| self.dispatch().is_of(chunk, job))
     }
 
     fn feeder<T: Target>(
