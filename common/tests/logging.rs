@@ -43,6 +43,7 @@ fn main() {
         Trial::test("the_end_of_a_program_waits_for_its_records", until_the_end),
         Trial::test("children_of_a_killed_program_log_on_standard_error", orphans),
         Trial::test("a_logger_that_is_too_slow_stops_nobody", slow_logger),
+        Trial::test("a_logger_may_end_the_program", exiting_logger),
         Trial::test("a_closed_standard_error_ends_nothing", closed_stderr),
     ]);
     libtest_mimic::run(&Arguments::from_args(), trials).exit();
@@ -330,6 +331,27 @@ fn other_program(name: &str) {
             // Nobody joins it here.
             start(200);
         }
+        "exits" => {
+            struct Exits;
+            impl Log for Exits {
+                fn enabled(&self, _: &Metadata<'_>) -> bool {
+                    true
+                }
+
+                fn log(&self, record: &Record<'_>) {
+                    logging::flush();
+                    println!("{}", record.args());
+                    std::process::exit(0);
+                }
+
+                fn flush(&self) {}
+            }
+            logging::gather_to(Exits, LevelFilter::Info).expect("the first logger");
+            start(1).join().expect("its end");
+            loop {
+                std::thread::park();
+            }
+        }
         "dies" => {
             logging::gather_to(Collector, LevelFilter::Info).expect("the first logger");
             let target = |()| {
@@ -382,6 +404,12 @@ fn until_the_end() -> Outcome {
     let (out, err) = run("leaves")?;
     let expected: Vec<String> = (0..200).map(|number| number.to_string()).collect();
     assert_eq!(out.lines().collect::<Vec<_>>(), expected, "{err}");
+    Ok(())
+}
+
+fn exiting_logger() -> Outcome {
+    let (out, err) = run("exits")?;
+    assert_eq!(out, "0\n", "{err}");
     Ok(())
 }
 

@@ -9,6 +9,7 @@ use std::io::{self, Write as _};
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread::{self, ThreadId};
 use std::time::Duration;
 
 /// How many records may wait.
@@ -54,6 +55,7 @@ impl Line {
 struct Gatherer {
     /// Whose it is: a copy that was forked has no thread that reads it.
     pid: u32,
+    thread: ThreadId,
     line: Line,
     marks: Arc<Marks>,
 }
@@ -83,9 +85,9 @@ pub(super) fn start() -> io::Result<Line> {
     let line = Line { queue: quietly(|| Queue::bounded(WAITING))?, owner: process::origin()? };
     let (queue, marks) = (line.queue.clone(), Arc::new(Marks::default()));
     let read = Arc::clone(&marks);
-    let thread = std::thread::Builder::new().name("log-gatherer".to_string());
-    thread.spawn(move || quietly(|| hand_on(&queue, &read)))?;
-    let gatherer = Gatherer { pid: std::process::id(), line: line.clone(), marks };
+    let thread = thread::Builder::new().name("log-gatherer".to_string());
+    let thread = thread.spawn(move || quietly(|| hand_on(&queue, &read)))?.thread().id();
+    let gatherer = Gatherer { pid: std::process::id(), thread, line: line.clone(), marks };
     if GATHERER.set(gatherer).is_err() {
         return Err(io::Error::other("a forked copy of a process that gathers cannot do so too"));
     }
@@ -131,7 +133,11 @@ fn lose(marks: &Marks, reason: &str) {
 
 /// Waits until what is in the line is handed on.
 pub(super) fn flush() {
-    let Some(Gatherer { line, marks, .. }) = own() else { return };
+    let Some(Gatherer { line, marks, thread: reader, .. }) = own() else { return };
+    // A logger that ends the program, or asks for this, would wait for itself.
+    if thread::current().id() == *reader {
+        return;
+    }
     let mut counts = marks.lock();
     counts.0 += 1;
     let mark = counts.0;

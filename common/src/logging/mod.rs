@@ -34,6 +34,8 @@
 //!   children say so and log on standard error.
 //! * A logger that takes longer than its children log makes them wait: 65,536 records may lie in the queue,
 //!   and a second later they log on standard error.
+//! * A child that has its records sent has a logger by that; one more that it installs itself is refused by
+//!   `log`, unless it comes by [`gather_to`].
 //! * A forked child has a copy of its parent's logger. That of `gather_to` passes records on; another one
 //!   does in the child what it does in the parent. And a process that gathers has two threads, so it must not
 //!   be forked without [`even_with_threads`](crate::Process::even_with_threads).
