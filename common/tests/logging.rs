@@ -1,11 +1,11 @@
 //! Log records of many processes, of processes that are killed, and where nobody takes them.
 
-use common::logging::{self, LoggingError, Origin};
+use common::logging::{self, LoggingError, Origin, Writer};
 use common::{Connection, Pool, Process, StartMethod, pipe};
 use libtest_mimic::{Arguments, Failed, Trial};
 use log::{Level, LevelFilter, Log, Metadata, Record};
 use std::collections::HashMap;
-use std::io::Read as _;
+use std::io::{ErrorKind, Read as _, Write};
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
 use std::time::{Duration, SystemTime};
@@ -40,6 +40,7 @@ fn main() {
         .collect();
     trials.extend([
         Trial::test("log_to_stderr_writes_as_python_does", to_stderr),
+        Trial::test("a_writer_that_cannot_write_says_so_once", writer),
         Trial::test("the_end_of_a_program_waits_for_its_records", until_the_end),
         Trial::test("children_of_a_killed_program_log_on_standard_error", orphans),
         Trial::test("a_logger_that_is_too_slow_stops_nobody", slow_logger),
@@ -313,6 +314,23 @@ fn other_program(name: &str) {
                 assert!(child.join().expect("its end").is_success());
             }
         }
+        "writer" => {
+            struct Full;
+            impl Write for Full {
+                fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {
+                    Err(ErrorKind::StorageFull.into())
+                }
+
+                fn flush(&mut self) -> std::io::Result<()> {
+                    Ok(())
+                }
+            }
+            logging::gather_to(Writer::new(Full), LevelFilter::Info).expect("the first logger");
+            start(3).join().expect("its end");
+            logging::flush();
+            logging::gather_to(Writer::new(std::io::stdout()), LevelFilter::Info).expect("ours");
+            start(3).join().expect("its end");
+        }
         "leaves" => {
             struct Slow;
             impl Log for Slow {
@@ -397,6 +415,13 @@ fn to_stderr() -> Outcome {
         assert_eq!(own, ["0", "1", "2"], "{err}");
     }
     assert_eq!(lines.len(), 6, "{err}");
+    Ok(())
+}
+
+fn writer() -> Outcome {
+    let (out, err) = run("writer")?;
+    assert_eq!(err, "common: log records are lost: no storage space\n");
+    assert_eq!(out, "[INFO/Process-2] 0\n[INFO/Process-2] 1\n[INFO/Process-2] 2\n");
     Ok(())
 }
 

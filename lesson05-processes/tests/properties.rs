@@ -12,16 +12,6 @@ fn a_process_may_use_some_or_all_of_the_processors() {
     assert!(1 <= usable && usable <= count, "{output}");
 }
 
-#[test]
-fn a_process_has_started_before_it_has_finished() {
-    let output = output_of("process_logging", &[]);
-    for process in 1..=3 {
-        let head = format!("[INFO/Process-{process}] ");
-        let own: Vec<_> = output.lines().filter_map(|line| line.strip_prefix(&head)).collect();
-        assert_eq!(own, ["started", "finished"], "{output}");
-    }
-}
-
 /// What a bin prints, and the numbers in a line of it.
 fn output_of(bin: &str, arguments: &[&str]) -> String {
     let run = transcript::run(bin, arguments).success();

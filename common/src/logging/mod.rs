@@ -46,41 +46,25 @@
 //! replaces a worker.
 //!
 //! ```
-//! use common::logging::{self, Origin};
 //! use common::Process;
-//! use log::{LevelFilter, Log, Metadata, Record};
+//! use common::logging::{self, Writer};
 //!
-//! /// Prints records in Python's format.
-//! struct Printer;
-//!
-//! impl Log for Printer {
-//!     fn enabled(&self, _: &Metadata) -> bool {
-//!         true
-//!     }
-//!
-//!     fn log(&self, record: &Record) {
-//!         println!("[{}/{}] {}", record.level(), Origin::of(record).process, record.args());
-//!     }
-//!
-//!     fn flush(&self) {}
-//! }
-//!
-//! fn main() -> common::Result<()> {
-//!     common::init();
-//!     logging::gather_to(Printer, LevelFilter::Info)?;
-//!     let child = Process::new(|()| log::info!("hello"), ()).start()?;
-//!     assert!(child.join()?.is_success());
-//!     logging::flush();
-//!     Ok(())
-//! }
+//! # common::init();
+//! logging::gather_to(Writer::new(std::io::stdout()), log::LevelFilter::Info)?;
+//! let child = Process::new(|()| log::info!("hello"), ()).start()?;
+//! assert!(child.join()?.is_success());
+//! // [INFO/Process-1] hello
+//! # common::Result::Ok(())
 //! ```
 
 mod gatherer;
 mod record;
 mod router;
+mod writer;
 
 pub use record::Origin;
 pub(crate) use router::{Plan, begin, hold, plan};
+pub use writer::Writer;
 
 use log::{LevelFilter, Log};
 use std::io;

@@ -2,7 +2,8 @@
 
 use super::LoggingError;
 use super::gatherer::Line;
-use super::record::{self, Record};
+use super::record::Record;
+use super::writer;
 use crate::process;
 use log::{LevelFilter, Log, Metadata};
 use serde::{Deserialize, Serialize};
@@ -153,10 +154,8 @@ fn degrade(reason: &str) {
     }
 }
 
-/// In Python's format.
 fn print(record: &log::Record<'_>) {
-    let level = record::name(record.level());
-    write(&format!("[{level}/{}] {}\n", process::own_name(), record.args()));
+    write(&writer::line(record, &process::own_name()));
 }
 
 /// In one piece, so that lines of several processes do not mix.

@@ -5,11 +5,11 @@
 //! ```console,any-order
 //! $ cargo run -p lesson05-processes --bin process_logging
 //! [INFO/Process-1] started
-//! [INFO/Process-1] finished
+//! [INFO/Process-1] finished  <- after above
 //! [INFO/Process-2] started
-//! [INFO/Process-2] finished
+//! [INFO/Process-2] finished  <- after above
 //! [INFO/Process-3] started
-//! [INFO/Process-3] finished
+//! [INFO/Process-3] finished  <- after above
 //! ```
 //!
 //! Observe: the processes come in any order, but each has started before it has finished: the records of one
@@ -18,25 +18,9 @@
 //! `std::process::abort()` between its two lines: what it had logged is there all the same.
 
 use common::Process;
-use common::logging::{self, Origin};
-use log::{LevelFilter, Log, Metadata, Record};
+use common::logging::{self, Writer};
 use std::thread::sleep;
 use std::time::Duration;
-
-/// Writes records as Python's `multiprocessing` does.
-struct Printer;
-
-impl Log for Printer {
-    fn enabled(&self, _: &Metadata) -> bool {
-        true
-    }
-
-    fn log(&self, record: &Record) {
-        println!("[{}/{}] {}", record.level(), Origin::of(record).process, record.args());
-    }
-
-    fn flush(&self) {}
-}
 
 fn work(millis: u64) {
     log::info!("started");
@@ -46,13 +30,14 @@ fn work(millis: u64) {
 
 fn main() -> common::Result<()> {
     common::init();
-    logging::gather_to(Printer, LevelFilter::Info)?;
+    logging::gather_to(Writer::new(std::io::stdout()), log::LevelFilter::Info)?;
+
     let mut processes = Vec::new();
     for millis in [20, 10, 30] {
         processes.push(Process::new(work, millis).start()?);
     }
-    for process in processes {
-        process.join()?;
+    for p in processes {
+        p.join()?;
     }
     Ok(())
 }
