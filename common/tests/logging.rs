@@ -245,6 +245,8 @@ fn library_events() {
     ] {
         assert!(seen.contains(&expected), "{expected:?} is not in {seen:#?}");
     }
+    // What the library starts for itself is not the program's.
+    assert!(!seen.iter().any(|text| text.starts_with("zygote")), "{seen:#?}");
     let is_replaced = |text: &String| text.ends_with("and another worker takes its place");
     assert_eq!(seen.iter().filter(|text| is_replaced(text)).count(), 1, "{seen:#?}");
 }

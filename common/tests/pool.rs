@@ -295,8 +295,13 @@ fn for_ever(_: u8) {
 
 fn killed_parent() -> Outcome {
     fn parent(answer: Connection<Vec<u32>, ()>) {
-        let pool = Pool::new(2).expect("a pool");
-        answer.send(&pool.pids()).expect("the test receives");
+        let pool = Pool::builder().workers(2).start_method(StartMethod::Spawn).build();
+        let pool = pool.expect("a pool");
+        // Then there is a zygote as well, and copies of it.
+        replace_all(&pool);
+        let children = children(std::process::id());
+        assert!(pool.pids().iter().all(|pid| children.contains(pid)) && children.len() > 2);
+        answer.send(&children.into_iter().collect()).expect("the test receives");
         let _ = pool.map(for_ever, 0..2);
     }
     let (ours, theirs) = common::pipe::<(), Vec<u32>>()?;

@@ -97,6 +97,8 @@ pub struct Child {
 pub(super) struct Title {
     pub(super) name: String,
     pub(super) daemon: bool,
+    /// A process of this crate's own, of which the program is not told.
+    pub(super) hidden: bool,
     pub(super) point: point::Name,
 }
 
@@ -284,7 +286,7 @@ impl Child {
         }
         let answer = *exit;
         drop(exit);
-        if let Some(exit) = answer {
+        if let (Some(exit), false) = (answer, self.inner.title.hidden) {
             event!("{} (pid {}) {exit}", self.inner.title.name, self.inner.pid);
         }
         if answer.is_some() || ended.is_err() {

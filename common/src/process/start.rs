@@ -225,7 +225,8 @@ where
         records: logging::plan(),
     };
     drop(state);
-    let title = Title { name: name.clone(), daemon, point: Name::of_process(&life.identity) };
+    let point = Name::of_process(&life.identity);
+    let title = Title { name: name.clone(), daemon, hidden, point };
 
     let trampoline: Trampoline = run::<A, R>;
     let distances = (entry::of_trampoline(trampoline), entry::of_target(target));
@@ -368,8 +369,11 @@ fn fork(
 impl Starting {
     /// Waits until the child has its argument.
     pub(crate) fn begun(self) -> Result<Child, StartError> {
+        let hidden = self.title.hidden;
         let child = self.has_begun()?;
-        event!("{} (pid {}) has started", child.name(), child.pid());
+        if !hidden {
+            event!("{} (pid {}) has started", child.name(), child.pid());
+        }
         Ok(child)
     }
 
@@ -539,7 +543,8 @@ mod tests {
     use crate::sys::entry::Build;
 
     fn title() -> Title {
-        Title { name: "one".to_string(), daemon: true, point: Name::of_process(&[1]) }
+        let point = Name::of_process(&[1]);
+        Title { name: "one".to_string(), daemon: true, hidden: true, point }
     }
 
     /// Starts the test program as a child and tells it `order`; what it answers behind its hello.
