@@ -124,15 +124,10 @@ impl Barrier<'_> {
         if spin(self.core, ended).is_some() {
             return self.ending(generation);
         }
+        let mut is_in_time = true;
         loop {
-            let announced = self.sleepers.announce();
-            if ended().is_some() {
-                return self.ending(generation);
-            }
-            let is_in_time = self.sleepers.sleep(announced, deadline);
-            if ended().is_some() {
-                return self.ending(generation);
-            }
+            // Also before the first sleep: whoever comes may have waited for the lock, whose holder and next
+            // holder were killed, as long as for this.
             if !is_in_time || is_due(self.looked) {
                 self.enter();
                 if ended().is_none() && (!is_in_time || self.has_lost_one()) {
@@ -140,6 +135,14 @@ impl Barrier<'_> {
                 } else {
                     self.lock.give_back();
                 }
+            }
+            let announced = self.sleepers.announce();
+            if ended().is_some() {
+                return self.ending(generation);
+            }
+            is_in_time = self.sleepers.sleep(announced, deadline);
+            if ended().is_some() {
+                return self.ending(generation);
             }
         }
     }
