@@ -4,6 +4,7 @@ use crate::array::OutOfRange;
 use crate::connection::{AcceptError, ConnectError, ListenError};
 use crate::connection::{RecvError, RecvIntoError, SendError};
 use crate::executor::ResultTimeoutError;
+use crate::ipc::IpcError;
 use crate::logging::LoggingError;
 use crate::manager::ManagerError;
 use crate::pool::{CallError, GetTimeoutError, MapError, PoolError, TaskError};
@@ -56,6 +57,9 @@ pub enum Error {
     /// Shared memory could not be created, opened or unlinked.
     #[error(transparent)]
     SharedMemory(#[from] SharedMemoryError),
+    /// An object of the kernel could not be made or used.
+    #[error(transparent)]
+    Ipc(#[from] IpcError),
     /// An access beyond a block of shared memory.
     #[error(transparent)]
     OutOfBounds(#[from] OutOfBounds),

@@ -21,6 +21,7 @@
 //! | [`logging`] | log records of all processes in one place | `get_logger` |
 //! | `plot` | lines and bars, with the feature of that name | the course's `Plots` |
 //! | [`point`] | what every operation passes first, for whoever wants to watch | |
+//! | [`ipc`] | message queues and memory of System V and POSIX | |
 //! | [`bytes`] | numbers in a struct that travel whole | |
 //! | [`codec`] | what a message looks like, and its limits | `pickle` |
 //! | [`error`] | every error in one type, for `main` | |
@@ -92,6 +93,7 @@ pub mod thread_pool;
 pub mod bytes;
 pub mod codec;
 pub mod error;
+pub mod ipc;
 pub mod log;
 pub mod logging;
 #[cfg(feature = "plot")]

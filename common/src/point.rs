@@ -155,6 +155,9 @@ names! {
     Value "Value",
     Array "Array",
     AtomicValue "AtomicValue",
+    MessageQueue "MessageQueue" ("of System V"),
+    Segment "Segment" ("memory of System V"),
+    Mapping "Mapping" ("memory behind a descriptor"),
     Queue "Queue",
     JoinableQueue "JoinableQueue" ("what is unfinished of a queue; the queue itself is a `Queue`"),
 }

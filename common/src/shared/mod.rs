@@ -9,6 +9,7 @@
 //! offset is checked, because it may have been read from another process.
 //!
 //! [`named`] is memory that has a name besides, and [`register`] knows which names a program has given.
+//! [`words`] is how bytes are read and written whose other users are no part of this crate.
 #![expect(unsafe_code, reason = "this is where shared bytes become typed")]
 
 pub(crate) mod arena;
@@ -17,6 +18,7 @@ pub(crate) mod guarded;
 pub(crate) mod named;
 pub(crate) mod register;
 pub(crate) mod ring;
+pub(crate) mod words;
 
 use crate::codec;
 use crate::sys::descriptor::Descriptor;

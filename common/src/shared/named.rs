@@ -13,26 +13,17 @@
 //!
 //! Its descriptor is not one of common's list, so a forked child keeps it, as it keeps the mapping.
 //!
-//! # Words
-//!
-//! Others write at any time, also other threads of this process, so there is never a reference to
-//! bytes. Every access is one of whole, aligned 64-bit words, because two accesses of different
-//! sizes must not meet; a part of a word is exchanged inside it by compare and swap. What lies within
-//! one word is therefore never torn. The last word may reach beyond the block: the kernel maps pages.
-//!
-//! A fence behind each read and before each write makes a value that was seen vouch for what its
-//! writer had written before.
+//! Others write at any time, also other threads of this process: [`Mapped`] has how it is read and written.
 
+use super::words::Mapped;
 use crate::sys::descriptor::Descriptor;
 use crate::sys::memory::Mapping;
 use crate::sys::named::{self, Inode};
 use shared_memory::{Shmem, ShmemConf, ShmemError};
 use std::fmt;
 use std::io;
-use std::sync::atomic::{AtomicU64, Ordering, fence};
+use std::ptr::NonNull;
 
-/// The bytes of a word.
-const WORD: usize = 8;
 /// How often a name is looked at again that is given to another block at just that moment.
 const ATTEMPTS: u32 = 100;
 
@@ -50,7 +41,10 @@ enum Memory {
     Made(Mapping),
 }
 
-struct Opened(Shmem);
+struct Opened {
+    memory: Shmem,
+    start: NonNull<u8>,
+}
 
 // SAFETY: it owns a mapping and a descriptor, which belong to the process and to no thread.
 unsafe impl Send for Opened {}
@@ -81,7 +75,8 @@ impl Named {
             // so now, it led there when it was opened.
             match named::find(name)? {
                 Some(now) if now == inode => {
-                    return Ok(Self { memory: Memory::Opened(Opened(memory)), inode });
+                    let start = NonNull::new(memory.as_ptr()).ok_or(io::ErrorKind::InvalidData)?;
+                    return Ok(Self { memory: Memory::Opened(Opened { memory, start }), inode });
                 }
                 Some(now) => inode = now,
                 None => return Err(not_found()),
@@ -90,86 +85,28 @@ impl Named {
         Err(io::ErrorKind::ResourceBusy.into())
     }
 
-    /// How many bytes it had when it was opened or made.
-    pub(crate) fn len(&self) -> usize {
-        match &self.memory {
-            Memory::Opened(Opened(memory)) => memory.len(),
-            Memory::Made(memory) => memory.len(),
-        }
-    }
-
-    fn start(&self) -> *mut u8 {
-        match &self.memory {
-            Memory::Opened(Opened(memory)) => memory.as_ptr(),
-            Memory::Made(memory) => memory.start().as_ptr(),
-        }
-    }
-
     /// Which block it is, whatever bears its name now.
     pub(crate) fn inode(&self) -> Inode {
         self.inode
     }
-
-    /// Copies the bytes from `offset` on into `to`; false where they do not lie inside.
-    #[must_use]
-    pub(crate) fn load(&self, offset: usize, to: &mut [u8]) -> bool {
-        let Some(words) = self.words(offset, to.len()) else { return false };
-        let (mut skip, mut rest) = (offset % WORD, to);
-        for word in words {
-            let bytes = word.load(Ordering::Relaxed).to_ne_bytes();
-            let (part, after) = rest.split_at_mut(rest.len().min(WORD - skip));
-            match <&mut [u8; WORD]>::try_from(&mut *part) {
-                Ok(whole) => *whole = bytes,
-                Err(_) => part.copy_from_slice(&bytes[skip..skip + part.len()]),
-            }
-            (skip, rest) = (0, after);
-        }
-        fence(Ordering::Acquire);
-        true
-    }
-
-    /// Copies `from` to `offset`; false where it does not fit.
-    #[must_use]
-    pub(crate) fn store(&self, offset: usize, from: &[u8]) -> bool {
-        let Some(words) = self.words(offset, from.len()) else { return false };
-        fence(Ordering::Release);
-        let (mut skip, mut rest) = (offset % WORD, from);
-        for word in words {
-            let (part, after) = rest.split_at(rest.len().min(WORD - skip));
-            match part.try_into() {
-                Ok(whole) => word.store(u64::from_ne_bytes(whole), Ordering::Relaxed),
-                Err(_) => exchange(word, skip, part),
-            }
-            (skip, rest) = (0, after);
-        }
-        true
-    }
-
-    /// The words that `len` bytes from `offset` on touch; `None` where they do not lie inside.
-    fn words(&self, offset: usize, len: usize) -> Option<&[AtomicU64]> {
-        let end = offset.checked_add(len).filter(|&end| end <= self.len())?;
-        if len == 0 {
-            return Some(&[]);
-        }
-        let (first, last) = (offset / WORD, (end - 1) / WORD);
-        // SAFETY: the mapping begins at a page and reaches to the end of the page of its last byte, and
-        // `first` is the word of a byte inside.
-        let start = unsafe { self.start().cast::<AtomicU64>().add(first) };
-        // SAFETY: the words up to `last` are mapped for as long as `self` lives, as above; any bit
-        // pattern is a u64; nobody makes a plain reference to them.
-        Some(unsafe { std::slice::from_raw_parts(start, last - first + 1) })
-    }
 }
 
-/// Replaces the bytes from `skip` on in a word, and no other.
-fn exchange(word: &AtomicU64, skip: usize, part: &[u8]) {
-    let replaced = |old: u64| {
-        let mut bytes = old.to_ne_bytes();
-        bytes[skip..skip + part.len()].copy_from_slice(part);
-        Some(u64::from_ne_bytes(bytes))
-    };
-    let result = word.fetch_update(Ordering::Relaxed, Ordering::Relaxed, replaced);
-    debug_assert!(result.is_ok(), "there is always a new value");
+// SAFETY: both ways map from the beginning of a page, and unmap when they are dropped.
+unsafe impl Mapped for Named {
+    fn start(&self) -> NonNull<u8> {
+        match &self.memory {
+            Memory::Opened(opened) => opened.start,
+            Memory::Made(memory) => memory.start(),
+        }
+    }
+
+    /// How many bytes it had when it was opened or made.
+    fn len(&self) -> usize {
+        match &self.memory {
+            Memory::Opened(opened) => opened.memory.len(),
+            Memory::Made(memory) => memory.len(),
+        }
+    }
 }
 
 /// What the crate says, as the error of the call that failed.

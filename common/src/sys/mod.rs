@@ -12,6 +12,7 @@
 //! | [`identity`] | which process this is, so that no later one can be taken for it |
 //! | [`robust`] | words that the kernel marks when the thread that holds them dies |
 //! | [`named`] | memory in /dev/shm: how it gets a name and loses it |
+//! | [`sysv`] | System V message queues and shared memory |
 //! | [`lock`] | locks on bytes of an open file, which end with its last descriptor |
 //! | [`futex`] | sleep until a word in shared memory changes |
 //! | `before_main` | lets tests start processes |
@@ -36,6 +37,7 @@ pub(crate) mod process;
 pub(crate) mod robust;
 pub(crate) mod signal;
 pub(crate) mod socket;
+pub(crate) mod sysv;
 pub(crate) mod thread;
 
 use std::io;

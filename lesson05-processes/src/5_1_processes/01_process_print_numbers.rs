@@ -1,4 +1,4 @@
-//! # 5.1 Creating a Process (document 002)
+//! # 5.1 Creating a Process (multiprocessing Module)
 //!
 //! A function runs in a process of its own, and the program waits for it.
 //!

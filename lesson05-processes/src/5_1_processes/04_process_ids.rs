@@ -1,4 +1,4 @@
-//! # 5.1 Process IDs (document 000)
+//! # 5.1 Process IDs (Python Processes)
 //!
 //! Every process has a number of its own, and a parent that has one.
 //!

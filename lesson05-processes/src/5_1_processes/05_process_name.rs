@@ -1,4 +1,4 @@
-//! # 5.1 Names of processes (document 004)
+//! # 5.1 Names of processes (Processes, CIS 41B)
 //!
 //! A process may be given a name; otherwise it gets one with a number.
 //!

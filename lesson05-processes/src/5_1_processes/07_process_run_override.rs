@@ -1,4 +1,4 @@
-//! # 5.1 A value that runs (document 002)
+//! # 5.1 A value that runs (multiprocessing Module)
 //!
 //! A type with a method `run` is a process's work together with the data for it.
 //!

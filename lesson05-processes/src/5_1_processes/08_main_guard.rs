@@ -1,4 +1,4 @@
-//! # 5.1 The main Function (document 004)
+//! # 5.1 The main Function (Processes, CIS 41B)
 //!
 //! A child begins `main` again, and leaves it at `common::init()`.
 //!

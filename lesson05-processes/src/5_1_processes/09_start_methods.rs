@@ -1,4 +1,4 @@
-//! # 5.1 Contexts and start methods (document 002)
+//! # 5.1 Contexts and start methods (multiprocessing Module)
 //!
 //! There are three ways to start a process, and they differ in what the child finds in its memory.
 //!

@@ -1,4 +1,4 @@
-//! # 5.1 Unique Memory Space (document 002)
+//! # 5.1 Unique Memory Space (multiprocessing Module)
 //!
 //! A global variable is there once for each process: what a child does to its own, nobody else sees.
 //!

@@ -1,4 +1,4 @@
-//! # 5.1 How many processors there are (document 004)
+//! # 5.1 How many processors there are (Processes, CIS 41B)
 //!
 //! The machine has a number of processors, and a process may use all of them or only some.
 //!

@@ -1,4 +1,4 @@
-//! # 5.1 Exit codes (document 004)
+//! # 5.1 Exit codes (Processes, CIS 41B)
 //!
 //! The exit code tells how a process ended: well, with an error, or by a signal.
 //!

@@ -1,4 +1,4 @@
-//! # 5.1 Terminating Processes (document 002)
+//! # 5.1 Terminating Processes (multiprocessing Module)
 //!
 //! A process that would never end is ended by its parent.
 //!

@@ -1,4 +1,4 @@
-//! # 5.1 Daemon Processes (document 002)
+//! # 5.1 Daemon Processes (multiprocessing Module)
 //!
 //! A daemon works in the background, and ends when the program that started it ends.
 //!

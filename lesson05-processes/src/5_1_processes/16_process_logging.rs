@@ -1,4 +1,4 @@
-//! # 5.1 One log of several processes (document 002)
+//! # 5.1 One log of several processes (multiprocessing Module)
 //!
 //! Three processes log, and one, the main process, writes all of it: each record tells whose it is.
 //!

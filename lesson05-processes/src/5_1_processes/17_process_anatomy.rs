@@ -1,4 +1,4 @@
-//! # 5.1 What a process is made of (document 000)
+//! # 5.1 What a process is made of (Python Processes)
 //!
 //! Memory of its own, open files, a thing to do, and the rights of a user: the kernel shows all four.
 //!

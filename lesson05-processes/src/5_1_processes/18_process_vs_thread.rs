@@ -1,4 +1,4 @@
-//! # 5.1 Process or thread (document 000)
+//! # 5.1 Process or thread (Python Processes)
 //!
 //! A thread is another hand in the same process; a process has memory and a number of its own.
 //!

@@ -1,4 +1,4 @@
-//! # 5.1 The life of a process (document 001)
+//! # 5.1 The life of a process (Python Processes, outline)
 //!
 //! A process runs, sleeps, is stopped, goes on, ends, and is a zombie until its parent asks how it ended.
 //!

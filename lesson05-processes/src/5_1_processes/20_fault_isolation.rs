@@ -1,4 +1,4 @@
-//! # 5.1 A crash stays where it is (document 000)
+//! # 5.1 A crash stays where it is (Python Processes)
 //!
 //! Four children end badly, each in another way; their parent notices, and goes on.
 //!

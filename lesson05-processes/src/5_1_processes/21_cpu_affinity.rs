@@ -1,4 +1,4 @@
-//! # 5.1 A processor of its own (document 004)
+//! # 5.1 A processor of its own (Processes, CIS 41B)
 //!
 //! A process may say on which processors it is to run; its children inherit that.
 //!

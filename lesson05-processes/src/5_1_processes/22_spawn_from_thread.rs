@@ -1,4 +1,4 @@
-//! # 5.1 A process from a thread (document 004)
+//! # 5.1 A process from a thread (Processes, CIS 41B)
 //!
 //! Any thread may start a process. Only a copy of a process with threads is delicate, and is refused.
 //!

@@ -1,4 +1,4 @@
-//! # 5.1 Concurrent or parallel (document 001)
+//! # 5.1 Concurrent or parallel (Python Processes, outline)
 //!
 //! Concurrent work is under way in the same period; parallel work is done at the same instant.
 //!

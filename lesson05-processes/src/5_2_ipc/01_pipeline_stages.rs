@@ -1,4 +1,4 @@
-//! # 5.2 Why IPC: a pipeline of processes (document 000)
+//! # 5.2 Why IPC: a pipeline of processes (Python Processes)
 //!
 //! Three processes in a row: each takes what the one before it sends, and sends its own results on.
 //!

@@ -1,4 +1,4 @@
-//! # 5.2 Why IPC: a shared file (document 000)
+//! # 5.2 Why IPC: a shared file (Python Processes)
 //!
 //! Four processes add to a number in one file, each time under a lock of the file, and no addition is lost.
 //!

@@ -1,4 +1,4 @@
-//! # 5.2 Why IPC: one process owns the resource (document 000)
+//! # 5.2 Why IPC: one process owns the resource (Python Processes)
 //!
 //! One process alone has the tickets; the others send it a message, and it answers each with the next ticket.
 //!

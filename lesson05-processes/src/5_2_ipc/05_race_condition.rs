@@ -1,4 +1,4 @@
-//! # 5.2 A race, and its end (document 000)
+//! # 5.2 A race, and its end (Python Processes)
 //!
 //! To add one is to read, to add and to write; two who do that at the same time lose what one has written.
 //!

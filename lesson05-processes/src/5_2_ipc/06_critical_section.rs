@@ -1,4 +1,4 @@
-//! # 5.4 A critical section (document 001)
+//! # 5.2 A critical section (Python Processes, outline)
 //!
 //! Two values that belong together are changed in one section that nobody else may enter meanwhile.
 //!

@@ -1,4 +1,4 @@
-//! # 5.2 Deadlock and livelock (document 000)
+//! # 5.2 Deadlock and livelock (Python Processes)
 //!
 //! Two processes that each hold what the other one wants wait for ever, unless somebody gives up.
 //!

@@ -1,4 +1,4 @@
-//! # 5.2 A value as bytes (document 000)
+//! # 5.2 A value as bytes (Python Processes)
 //!
 //! What goes from one memory into another is a row of bytes, and both sides must read it alike.
 //!

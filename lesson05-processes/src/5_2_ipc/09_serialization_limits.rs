@@ -1,4 +1,4 @@
-//! # 5.2 What cannot be sent, and what is refused (document 001)
+//! # 5.2 What cannot be sent, and what is refused (Python Processes, outline)
 //!
 //! Not every value can become bytes, and not all bytes become a value.
 //!

@@ -1,4 +1,4 @@
-//! # 5.2 What communication costs (document 000)
+//! # 5.2 What communication costs (Python Processes)
 //!
 //! One number goes there and one comes back, a thousand times, by memory, by messages, and by a manager.
 //!

@@ -1,4 +1,4 @@
-//! # 5.2 Who is at the other end? (document 000)
+//! # 5.2 Who is at the other end? (Python Processes)
 //!
 //! Whoever finds a port can knock; only who shows that he knows the key comes in, and the key is never sent.
 //!

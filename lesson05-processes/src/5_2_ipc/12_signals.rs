@@ -1,4 +1,4 @@
-//! # 5.1 Why Process IDs: signals (document 000)
+//! # 5.2 Why Process IDs: signals (Python Processes)
 //!
 //! Who knows the PID of a process can send it a signal; the process waits for the signal, or is ended by it.
 //!

@@ -1,4 +1,4 @@
-//! # IPC mechanisms: named pipe (document 001)
+//! # 5.2 IPC mechanisms: named pipe (Python Processes, outline)
 //!
 //! A named pipe is a pipe with a path: two processes that know the path need nothing else to meet.
 //!

@@ -1,4 +1,4 @@
-//! # IPC mechanisms: message queues (document 001)
+//! # 5.2 IPC mechanisms: message queues (Python Processes, outline)
 //!
 //! The kernel keeps the messages of a POSIX queue, and gives out the one with the highest priority first.
 //!

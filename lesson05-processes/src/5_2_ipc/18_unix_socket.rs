@@ -1,4 +1,4 @@
-//! # Processes talk through sockets: by a path (document 004)
+//! # 5.2 Processes talk through sockets: by a path (Processes, CIS 41B)
 //!
 //! A Unix socket has a path, and gives each process that comes to it a connection of its own, in both directions.
 //!

@@ -1,4 +1,4 @@
-//! # Processes talk through sockets: across systems (document 004)
+//! # 5.2 Processes talk through sockets: across systems (Processes, CIS 41B)
 //!
 //! A TCP socket has an address and a port in place of a path, so that the other process may be on another machine.
 //!

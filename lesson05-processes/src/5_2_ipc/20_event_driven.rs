@@ -1,4 +1,4 @@
-//! # Event-driven programming (document 001)
+//! # 5.2 Event-driven programming (Python Processes, outline)
 //!
 //! One loop waits for all pipes at once, and handles whichever is ready first.
 //!

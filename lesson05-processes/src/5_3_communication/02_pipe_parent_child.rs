@@ -1,4 +1,4 @@
-//! # 5.3 Pipe Example (document 000)
+//! # 5.3 Pipe Example (Python Processes)
 //!
 //! Each process has one end of a pipe; values of several kinds travel as the variants of one type.
 //!

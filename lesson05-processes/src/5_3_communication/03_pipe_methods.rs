@@ -1,4 +1,4 @@
-//! # 5.3 Pipe features and methods (document 000)
+//! # 5.3 Pipe features and methods (Python Processes)
 //!
 //! A pipe of one direction: ask whether something has come, receive it, and see the end.
 //!

@@ -1,4 +1,4 @@
-//! # 5.3 `mp.shared_memory` Methods (document 000)
+//! # 5.3 `mp.shared_memory` Methods (Python Processes)
 //!
 //! A block and a list in shared memory go to a child as their names; what it changes is changed here.
 //!

@@ -1,4 +1,4 @@
-//! # 5.3 `mp.Value()` Example (document 000)
+//! # 5.3 `mp.Value()` Example (Python Processes)
 //!
 //! Two values in shared memory: what a child makes of them, its parent sees.
 //!

@@ -1,4 +1,4 @@
-//! # 5.3 `mp.Value` type codes (document 000)
+//! # 5.3 `mp.Value` type codes (Python Processes)
 //!
 //! Where Python says by a letter what a shared value is, the value's type says it in Rust.
 //!

@@ -1,4 +1,4 @@
-//! # 5.3 `mp.Array()` Example (documents 000 and 003)
+//! # 5.3 `mp.Array()` Example (Python Processes; Process Communication and Barriers)
 //!
 //! A value and an array go to one child, which writes the one and changes every element of the other.
 //!

@@ -1,4 +1,4 @@
-//! # 5.3 `mp.Array()` Example: a count and counts (documents 000 and 003)
+//! # 5.3 `mp.Array()` Example: a count and counts (Python Processes; Process Communication and Barriers)
 //!
 //! Five processes add to one count and to one element each; the lock keeps every one of the additions.
 //!

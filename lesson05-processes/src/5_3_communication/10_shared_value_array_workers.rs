@@ -1,4 +1,4 @@
-//! # 5.3 Value and Array (document 002)
+//! # 5.3 Value and Array (multiprocessing Module)
 //!
 //! Four processes change one value and one array; each change is one step, so none of them is lost.
 //!

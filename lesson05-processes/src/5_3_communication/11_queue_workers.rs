@@ -1,4 +1,4 @@
-//! # 5.3 mp.Queue (document 000)
+//! # 5.3 mp.Queue (Python Processes)
 //!
 //! Three processes take numbers from one queue; a `None` for each of them says that there are no more.
 //!

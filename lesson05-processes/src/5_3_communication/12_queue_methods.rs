@@ -1,4 +1,4 @@
-//! # 5.3 mp.Queue methods (documents 000 and 004)
+//! # 5.3 mp.Queue methods (Python Processes; Processes, CIS 41B)
 //!
 //! Each method of a queue waits, does not wait (`try_`), or waits for a limited time (`_timeout`).
 //!

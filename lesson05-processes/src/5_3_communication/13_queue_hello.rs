@@ -1,4 +1,4 @@
-//! # Queue (document 002)
+//! # 5.3 Queue (multiprocessing Module)
 //!
 //! A child puts a message into a queue, and its parent gets it.
 //!

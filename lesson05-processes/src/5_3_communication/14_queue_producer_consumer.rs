@@ -1,4 +1,4 @@
-//! # Queue: producer and consumer (document 004)
+//! # 5.3 Queue: producer and consumer (Processes, CIS 41B)
 //!
 //! A queue with few places holds the producer back until the consumer has made room.
 //!

@@ -1,4 +1,4 @@
-//! # 5.3 `Manager()` Example 1 (document 000)
+//! # 5.3 `Manager()` Example 1 (Python Processes)
 //!
 //! Three processes put their names into one list and one dictionary, which live in a fourth: the manager's server.
 //!

@@ -1,4 +1,4 @@
-//! # 5.3 `Manager()` Example 2 (document 000)
+//! # 5.3 `Manager()` Example 2 (Python Processes)
 //!
 //! Three processes count in one value of a manager: reading and writing are two calls, and what another one wrote
 //! between them is lost.

@@ -1,4 +1,4 @@
-//! # 5.3 `mp.Manager()` Methods (document 000)
+//! # 5.3 `mp.Manager()` Methods (Python Processes)
 //!
 //! Everything that a manager makes, used once by a child that has nothing but the proxies.
 //!

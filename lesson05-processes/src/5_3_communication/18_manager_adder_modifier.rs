@@ -1,4 +1,4 @@
-//! # 5.3 Manager (document 002)
+//! # 5.3 Manager (multiprocessing Module)
 //!
 //! One process fills a list of a manager, then another one changes every element of it.
 //!

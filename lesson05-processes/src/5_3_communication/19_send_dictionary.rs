@@ -1,4 +1,4 @@
-//! # 5.3 A dictionary for another process (document 004)
+//! # 5.3 A dictionary for another process (Processes, CIS 41B)
 //!
 //! A dictionary is sent as bytes and built again on the other side: a copy, and not the same one.
 //!

@@ -1,4 +1,4 @@
-//! # 5.3 A pipe that is full (document 002)
+//! # 5.3 A pipe that is full (multiprocessing Module)
 //!
 //! A pipe holds so much and no more; who sends into a full one waits until somebody receives.
 //!

@@ -1,4 +1,4 @@
-//! # 5.3 Queue or pipe (document 000)
+//! # 5.3 Queue or pipe (Python Processes)
 //!
 //! A pipe joins two ends and goes both ways; a queue goes one way and takes any number at each side.
 //!

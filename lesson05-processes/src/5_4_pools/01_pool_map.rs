@@ -1,4 +1,4 @@
-//! # 5.4 Pool map, Example 1 (document 000)
+//! # 5.4 Pool map, Example 1 (Python Processes)
 //!
 //! `map` gives one hundred long sums to four workers and waits for all of them.
 //!

@@ -1,4 +1,4 @@
-//! # 5.4 Process pools: Pool and `map()` (document 000)
+//! # 5.4 Process pools: Pool and `map()` (Python Processes)
 //!
 //! Two workers share five names; which worker takes which name is nobody's decision.
 //!

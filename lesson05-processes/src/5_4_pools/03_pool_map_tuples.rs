@@ -1,4 +1,4 @@
-//! # 5.4 Process pools: tuples as arguments (document 000)
+//! # 5.4 Process pools: tuples as arguments (Python Processes)
 //!
 //! The function of a `map` has one argument, and that may be a tuple.
 //!

@@ -1,4 +1,4 @@
-//! # 5.4 Pool `apply_async`, Example 2 (document 000)
+//! # 5.4 Pool `apply_async`, Example 2 (Python Processes)
 //!
 //! `apply_async` returns at once; `get` waits for the value.
 //!

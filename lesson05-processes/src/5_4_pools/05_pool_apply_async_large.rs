@@ -1,4 +1,4 @@
-//! # 5.4 Pool `apply_async` over a large range, Example 3 (document 000)
+//! # 5.4 Pool `apply_async` over a large range, Example 3 (Python Processes)
 //!
 //! One hundred calls that take long: all of them are asked for before the first is done.
 //!

@@ -1,4 +1,4 @@
-//! # 5.4 Pool `apply_async` with a callback, Example 4 (document 000)
+//! # 5.4 Pool `apply_async` with a callback, Example 4 (Python Processes)
 //!
 //! A callback collects each value when it is there; `close` and `join` tell when that is all.
 //!

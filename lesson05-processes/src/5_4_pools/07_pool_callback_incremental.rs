@@ -1,4 +1,4 @@
-//! # 5.4 Adding jobs over time, Example 5 (document 000)
+//! # 5.4 Adding jobs over time, Example 5 (Python Processes)
 //!
 //! A pool takes jobs until it is closed, and works on the first ones meanwhile.
 //!

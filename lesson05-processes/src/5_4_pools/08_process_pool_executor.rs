@@ -1,4 +1,4 @@
-//! # 5.4 `ProcessPoolExecutor` (documents 000 and 001)
+//! # 5.4 `ProcessPoolExecutor` (Python Processes; Python Processes, outline)
 //!
 //! An executor gives a future for each call: a value that is asked for later.
 //!

@@ -1,4 +1,4 @@
-//! # Worker pools: a list of URLs (document 002)
+//! # 5.4 Worker pools: a list of URLs (multiprocessing Module)
 //!
 //! Five workers do ten things that take two seconds each; `map` keeps the order of the results.
 //!

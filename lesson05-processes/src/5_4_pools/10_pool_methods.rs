@@ -1,4 +1,4 @@
-//! # Worker pools: common methods and properties (document 002)
+//! # 5.4 Worker pools: common methods and properties (multiprocessing Module)
 //!
 //! All that a pool can be asked for, one after the other.
 //!

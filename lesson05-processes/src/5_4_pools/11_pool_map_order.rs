@@ -1,4 +1,4 @@
-//! # Pool map: order and number (document 004)
+//! # 5.4 Pool map: order and number (Processes, CIS 41B)
 //!
 //! The results have the order of the arguments, and more workers than arguments stay idle.
 //!

@@ -1,4 +1,4 @@
-//! # Pool `apply_async`: tagged results (document 004)
+//! # 5.4 Pool `apply_async`: tagged results (Processes, CIS 41B)
 //!
 //! Results that are collected by a callback come in the order in which the tasks end, so each says which
 //! task it is of.

@@ -1,4 +1,4 @@
-//! # Speedup and efficiency (document 001)
+//! # 5.4 Speedup and efficiency (Python Processes, outline)
 //!
 //! Speedup is how many times faster several workers are than one; efficiency is the part of each worker that
 //! this makes use of.

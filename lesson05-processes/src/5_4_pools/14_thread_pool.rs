@@ -1,4 +1,4 @@
-//! # Thread pools (document 001)
+//! # 5.4 Thread pools (Python Processes, outline)
 //!
 //! The same calls by threads and by processes: both use all processors, only processes survive a crash.
 //!

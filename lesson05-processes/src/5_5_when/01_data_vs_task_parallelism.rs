@@ -1,4 +1,4 @@
-//! # Data parallelism and task parallelism (document 001)
+//! # 5.5 Data parallelism and task parallelism (Python Processes, outline)
 //!
 //! Either the same function works on parts of the data, or different functions work on all of it.
 //!

@@ -1,4 +1,4 @@
-//! # Task distribution and result aggregation (document 001)
+//! # 5.5 Task distribution and result aggregation (Python Processes, outline)
 //!
 //! Workers count the words of one part of a text each, and the parent adds the counts up.
 //!

@@ -1,4 +1,4 @@
-//! # Amdahl's Law (document 001)
+//! # 5.5 Amdahl's Law (Python Processes, outline)
 //!
 //! If the part p of a program can be shared out to n processes, it becomes 1 / ((1 - p) + p / n) times faster.
 //!

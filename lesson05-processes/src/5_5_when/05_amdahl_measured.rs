@@ -1,4 +1,4 @@
-//! # Amdahl's Law with a practical example (document 001)
+//! # 5.5 Amdahl's Law with a practical example (Python Processes, outline)
 //!
 //! From the times with 1 and with 2 workers follows p, and from p the time with any number of them.
 //!

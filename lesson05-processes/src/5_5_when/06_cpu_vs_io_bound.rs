@@ -1,4 +1,4 @@
-//! # 5.5 When to use processes: CPU-bound tasks (document 000)
+//! # 5.5 When to use processes: CPU-bound tasks (Python Processes)
 //!
 //! Waiting needs no processor, so any number of waits overlap; computing does, so processors are the limit.
 //!

@@ -1,4 +1,4 @@
-//! # Blocking and non-blocking operations (document 001)
+//! # 5.5 Blocking and non-blocking operations (Python Processes, outline)
 //!
 //! `apply` comes back with the value; `apply_async` comes back at once, and the value later.
 //!

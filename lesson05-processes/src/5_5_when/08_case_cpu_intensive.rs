@@ -1,4 +1,4 @@
-//! # Case study: a CPU-intensive task (document 001)
+//! # 5.5 Case study: a CPU-intensive task (Python Processes, outline)
 //!
 //! How many primes are there below a million? One process counts them, and then a pool, in twenty parts.
 //!

@@ -1,4 +1,4 @@
-//! # Case study: a data-processing pipeline (document 001)
+//! # 5.5 Case study: a data-processing pipeline (Python Processes, outline)
 //!
 //! One process reads records, one cleans them, one adds them up; queues lead from one to the next.
 //!

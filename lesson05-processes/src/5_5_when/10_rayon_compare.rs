@@ -1,4 +1,4 @@
-//! # Alternative parallel packages: joblib, and rayon (document 001)
+//! # 5.5 Alternative parallel packages: joblib, and rayon (Python Processes, outline)
 //!
 //! Python programs call joblib for a parallel loop; Rust programs call rayon, which uses threads.
 //!

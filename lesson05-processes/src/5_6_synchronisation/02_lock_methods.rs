@@ -1,4 +1,4 @@
-//! # 5.6 Lock Methods (documents 004 and 002)
+//! # 5.6 Lock Methods (Processes, CIS 41B; multiprocessing Module)
 //!
 //! A lock that another process holds can be asked for without waiting, with a limit, or for as long as it
 //! takes.

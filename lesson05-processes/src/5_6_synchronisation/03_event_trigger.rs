@@ -1,4 +1,4 @@
-//! # 5.6 Event (document 002)
+//! # 5.6 Event (multiprocessing Module)
 //!
 //! One process waits for an event, and another sets it.
 //!

@@ -1,4 +1,4 @@
-//! # 5.6 Event Methods (documents 004 and 002)
+//! # 5.6 Event Methods (Processes, CIS 41B; multiprocessing Module)
 //!
 //! An event is set or not: any process may change that, ask for it, or wait for it with or without a limit.
 //!

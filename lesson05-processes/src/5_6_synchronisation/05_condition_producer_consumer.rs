@@ -1,4 +1,4 @@
-//! # 5.6 Condition (document 002)
+//! # 5.6 Condition (multiprocessing Module)
 //!
 //! A consumer waits until there is a resource: it asks a question, and asks again when it is notified.
 //!

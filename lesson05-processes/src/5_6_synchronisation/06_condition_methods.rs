@@ -1,4 +1,4 @@
-//! # 5.6 Condition Methods (document 002)
+//! # 5.6 Condition Methods (multiprocessing Module)
 //!
 //! A wait ends by a notification or at its limit; a wait with a question ends when the answer is right.
 //!

@@ -1,4 +1,4 @@
-//! # 5.6 Semaphore (document 002)
+//! # 5.6 Semaphore (multiprocessing Module)
 //!
 //! A semaphore with two permits lets two of four processes use the resource at the same time.
 //!

@@ -1,4 +1,4 @@
-//! # 5.6 Semaphore Methods (document 002)
+//! # 5.6 Semaphore Methods (multiprocessing Module)
 //!
 //! A semaphore counts permits: each `acquire` takes one or waits, and anybody's `release` adds one.
 //!

@@ -1,4 +1,4 @@
-//! # 5.6 A lock taken twice (document 000)
+//! # 5.6 A lock taken twice (Python Processes)
 //!
 //! An `RLock` lets its holder in again; a `Lock` has its holder wait for himself.
 //!

@@ -1,4 +1,4 @@
-//! # 5.6 A bounded buffer (document 001)
+//! # 5.6 A bounded buffer (Python Processes, outline)
 //!
 //! The producer waits while the buffer is full, the consumer while it is empty; one condition tells both.
 //!

@@ -1,4 +1,4 @@
-//! # 7.1 Threads share a list (document 003)
+//! # 7.1 Threads share a list (Process Communication and Barriers)
 //!
 //! Threads of one process work on one list: what one of them writes, all of them see.
 //!

@@ -1,4 +1,4 @@
-//! # 7.1 Processes do not share a list (document 003)
+//! # 7.1 Processes do not share a list (Process Communication and Barriers)
 //!
 //! The same program with processes: each has a list of its own, and the sum in main is 0.
 //!

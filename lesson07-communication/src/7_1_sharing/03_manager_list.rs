@@ -1,4 +1,4 @@
-//! # 7.1 Managers (document 003)
+//! # 7.1 Managers (Process Communication and Barriers)
 //!
 //! The list of `processes_private_list` in a manager: each process changes its element, and all see all of them.
 //!

@@ -1,4 +1,4 @@
-//! # 7.2 mp.Queue (document 003)
+//! # 7.2 mp.Queue (Process Communication and Barriers)
 //!
 //! One process writes into a queue, another reads from it.
 //!

@@ -1,4 +1,4 @@
-//! # 7.2 Both wait (document 003)
+//! # 7.2 Both wait (Process Communication and Barriers)
 //!
 //! Two processes that receive before they send wait for each other; a limit finds it out.
 //!

@@ -1,4 +1,4 @@
-//! # 7.3 Barrier (document 002)
+//! # 7.3 Barrier (multiprocessing Module)
 //!
 //! Three processes meet at a barrier: none goes on before all are there.
 //!

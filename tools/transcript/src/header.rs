@@ -1,7 +1,7 @@
 //! The header of a lesson: five parts, in this order.
 //!
 //! ````text
-//! //! # 5.1 Process Example 1 (document 000)        title, and the document it comes from
+//! //! # 5.1 Process Example 1 (Python Processes)        title, and the document it comes from, by its title
 //! //!
 //! //! Two children run beside their parent.         the idea
 //! //!
@@ -19,10 +19,10 @@ use crate::promise::{Order, Promise};
 /// The header of a lesson.
 #[derive(Clone, Debug)]
 pub struct Header {
-    /// Section and title, without the document.
+    /// Section and title, without the source.
     pub title: String,
-    /// The document that the lesson comes from.
-    pub document: String,
+    /// The document that the lesson comes from, by its title; several are parted by semicolons.
+    pub source: String,
     /// What the lesson shows.
     pub idea: String,
     /// The runs it promises; at least one.
@@ -135,7 +135,7 @@ struct Parser<'a> {
 
 impl<'a> Parser<'a> {
     fn header(mut self) -> Result<Header, HeaderError> {
-        let (title, document) = self.title()?;
+        let (title, source) = self.title()?;
         let idea = self.idea()?;
         let mut blocks = Vec::new();
         while let Some(line) = self.peek() {
@@ -157,19 +157,19 @@ impl<'a> Parser<'a> {
         let observe = self.part("Observe:")?;
         let try_it = self.part("Try:")?;
         match self.peek() {
-            None => Ok(Header { title, document, idea, blocks, observe, try_it }),
+            None => Ok(Header { title, source, idea, blocks, observe, try_it }),
             Some(_) => Err(self.error("`Try:` is the last part of a header")),
         }
     }
 
     fn title(&mut self) -> Result<(String, String), HeaderError> {
-        const FORM: &str = "the first line is `//! # SECTION AND TITLE (DOCUMENT)`";
+        const FORM: &str = "the first line is `//! # SECTION AND TITLE (SOURCE)`";
         let line = self.peek().and_then(|line| line.strip_prefix("# "));
         let parts = line.and_then(|line| line.trim_end().strip_suffix(')')?.rsplit_once('('));
-        match parts.map(|(title, document)| (title.trim(), document.trim())) {
-            Some((title, document)) if !title.is_empty() && !document.is_empty() => {
+        match parts.map(|(title, source)| (title.trim(), source.trim())) {
+            Some((title, source)) if !title.is_empty() && !source.is_empty() => {
                 self.at += 1;
-                Ok((title.to_owned(), document.to_owned()))
+                Ok((title.to_owned(), source.to_owned()))
             }
             _ => Err(self.error(FORM)),
         }
@@ -319,7 +319,7 @@ mod tests {
     use super::*;
 
     const GOOD: &str = "\
-//! # 5.1 Process Example 1 (again)               (document 000)
+//! # 5.1 Process Example 1 (again)               (Python Processes)
 //!
 //! Two children run beside their parent; `join` waits
 //! for both. A second sentence.
@@ -354,7 +354,7 @@ fn main() {}
     fn five_parts_are_read() {
         let header = Header::parse(GOOD).expect("the header is right");
         assert_eq!(header.title, "5.1 Process Example 1 (again)");
-        assert_eq!(header.document, "document 000");
+        assert_eq!(header.source, "Python Processes");
         assert_eq!(
             header.summary(),
             "Two children run beside their parent; `join` waits for both."
@@ -383,7 +383,7 @@ fn main() {}
         let text = include_str!("../../../CONTRIBUTING.md");
         let example = text.split("````rust\n").nth(1).expect("an example in four backticks");
         let header = Header::parse(example).expect("the header is right");
-        assert_eq!(header.document, "document 000");
+        assert_eq!(header.source, "Python Processes");
         assert_eq!(header.blocks[0].elapsed, Some((2.0, None)));
         let output = "Main process (PID: 7) starting\n\
             Worker process (PID: 9) starting, name: Process 2\n\
@@ -398,7 +398,7 @@ fn main() {}
     fn a_missing_or_misplaced_part_is_named() {
         for (from, to, line, problem) in [
             (
-                "# 5.1 Process Example 1 (again)               (document 000)",
+                "# 5.1 Process Example 1 (again)               (Python Processes)",
                 "5.1 (x)",
                 1,
                 "first line",

@@ -211,7 +211,7 @@ mod tests {
 
     fn lesson(code: &str, fence: &str, output: &str) -> Lesson {
         let source = format!(
-            "//! # 5.1 T (document 000)\n//!\n//! Idea.\n//!\n//! ```{fence}\n\
+            "//! # 5.1 T (Python Processes)\n//!\n//! Idea.\n//!\n//! ```{fence}\n\
              //! $ cargo run -p crate05 --bin one\n//! {output}\n//! ```\n//!\n\
              //! Observe: a\n//! Try: b\n\n{code}\n"
         );

@@ -209,7 +209,7 @@ mod tests {
     fn a_header_out_of_form_is_found() {
         for (from, to, finding) in [
             ("//! Observe: a\n", "", "`Try:` comes after"),
-            (" (document 000)", "", "first line"),
+            (" (Python Processes)", "", "first line"),
             ("--bin one", "--bin two", "not a command for this lesson"),
             ("fn main", "mod helper;\nfn main", "`mod`"),
         ] {

@@ -121,7 +121,7 @@ pub(crate) mod tests {
     pub(crate) struct Tree(tempfile::TempDir);
 
     const LESSON: &str = "\
-//! # 5.1 Title One (document 000)
+//! # 5.1 Title One (Python Processes)
 //!
 //! An idea. More of it.
 //!
