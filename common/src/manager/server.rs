@@ -91,7 +91,7 @@ impl Server {
                 Ok(0) => return,
                 Ok(_) => {}
                 // No descriptor is left: who came is told by the end of its connection.
-                Err(error) if error.raw_os_error() == Some(libc::EMFILE) => {}
+                Err(error) if socket::no_descriptor_is_free(&error) => {}
                 Err(_) => return,
             }
             for guest in guests.drain(..) {

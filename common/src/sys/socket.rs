@@ -111,6 +111,11 @@ const CONTROL: usize = HEADER + (MAX_DESCRIPTORS * 4).next_multiple_of(8);
 /// A `cmsghdr`: length, level, type.
 const HEADER: usize = size_of::<libc::cmsghdr>();
 
+/// Whether a call has failed because this process has as many descriptors as it may.
+pub(crate) fn no_descriptor_is_free(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(libc::EMFILE)
+}
+
 /// Reads into `buffer`, adds arrived descriptors to `descriptors`, and says how many bytes came.
 /// Without `descriptors` the call is cheaper, and the kernel closes what comes.
 ///

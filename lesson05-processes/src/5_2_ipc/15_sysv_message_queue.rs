@@ -15,8 +15,8 @@
 //! Observe: the receiver asks for the refund first, and gets it, though it was sent last. The kernel keeps all three
 //! while no process has anything to do with them. Nobody would remove the queue of a program that is killed:
 //! `ipcs -q` lists it, and `ipcrm -q NUMBER` removes it.
-//! Try: leave `queue.remove()?` out; the last line says `false` then. Is the queue there when the program has
-//! ended? Ask `ipcs -q`, and read what dropping a `MessageQueue` does.
+//! Try: write `std::process::abort();` in the place of `queue.remove()?;`. What does `ipcs -q` list then, and how
+//! do you get rid of it?
 
 use common::Process;
 use common::ipc::MessageQueue;

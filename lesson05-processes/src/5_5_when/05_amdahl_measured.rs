@@ -9,6 +9,15 @@
 //! two workers are faster: true
 //! p = [..]
 //! 4 workers: [SECONDS] expected, [SECONDS] measured
+//! 8 workers: [SECONDS] expected, [SECONDS] measured
+//! ```
+//!
+//! With the feature `plot` it also draws the law for this p, and your own speedups beside it:
+//!
+//! ```console
+//! $ cargo run -p lesson05-processes --features plot --bin amdahl_measured -- amdahl.svg
+//! ...
+//! plot: [..]
 //! ```
 //!
 //! Observe: T2 = T1 * ((1 - p) + p / 2), so p = 2 * (1 - T2 / T1). The program says what p must be close to:
@@ -26,8 +35,8 @@ fn wait(milliseconds: u64) {
     sleep(Duration::from_millis(milliseconds));
 }
 
-fn seconds_with(workers: usize) -> common::Result<f64> {
-    let pool = Pool::new(workers)?;
+fn seconds_with(workers: u32) -> common::Result<f64> {
+    let pool = Pool::new(workers as usize)?;
     let start = Instant::now();
     wait(200);
     pool.chunk_size(1)?.map(wait, [100; 8])?;
@@ -44,7 +53,22 @@ fn main() -> common::Result<()> {
 
     let p = 2.0 * (1.0 - t2 / t1);
     println!("p = {p:.2}");
-    let expected = t1 * ((1.0 - p) + p / 4.0);
-    println!("4 workers: {expected:.8} expected, {:.8} measured", seconds_with(4)?);
+    let law = |workers: u32| (1.0 - p) + p / f64::from(workers);
+    let mut speedups = vec![(1.0, 1.0), (2.0, t1 / t2)];
+    for workers in [4, 8] {
+        let seconds = seconds_with(workers)?;
+        println!("{workers} workers: {:.8} expected, {seconds:.8} measured", t1 * law(workers));
+        speedups.push((f64::from(workers), t1 / seconds));
+    }
+    let Some(path) = std::env::args().nth(1) else { return Ok(()) };
+    #[cfg(feature = "plot")]
+    common::plot::Plots::new("Amdahl's law, and this program")
+        .x_label("workers")
+        .y_label("times as fast as one")
+        .line(format!("the law for p = {p:.2}"), (1..=8).map(|n| (n.into(), 1.0 / law(n))))
+        .line("measured", speedups)
+        .save(&path)
+        .map_err(std::io::Error::other)?;
+    println!("plot: {path}{}", if cfg!(feature = "plot") { "" } else { " needs --features plot" });
     Ok(())
 }

@@ -73,17 +73,21 @@ pub enum RunError {
     /// It printed too much, and was killed.
     #[error("it printed more than {0} bytes, and was killed")]
     TooMuch(u64),
+    /// It ended, and left files in the folder for temporary files.
+    #[error("it left temporary files: {0}; what is made there has to be removed")]
+    LeftFiles(String),
     /// It ended, but processes that it started did not.
     #[error("it ended, but {0} still ran {1:?} later; every process it starts must end with it")]
     LeftOver(String, Duration),
 }
 
 impl Run {
-    /// Runs `program` in an empty directory of its own, and waits for the end of its whole group.
+    /// Runs `program` in an empty directory of its own, with another for temporary files, and waits for the
+    /// end of its whole group.
     ///
     /// # Errors
     ///
-    /// The program is missing, breaks a limit, or leaves a process behind. Then all of them are killed.
+    /// The program is missing, breaks a limit, or leaves a process or a temporary file behind. Then all processes are killed.
     pub fn new(program: &Path, args: &[String], limits: Limits) -> Result<Run, RunError> {
         if !program.is_file() {
             return Err(RunError::Missing(program.to_owned()));
@@ -91,12 +95,15 @@ impl Run {
         let system = |source| RunError::System { program: program.display().to_string(), source };
         let place = tempfile::tempdir().map_err(system)?;
         let file = |name: &str| place.path().join(name);
-        fs::create_dir(file("run")).map_err(system)?;
+        for folder in ["run", "tmp"] {
+            fs::create_dir(file(folder)).map_err(system)?;
+        }
 
         let start = Instant::now();
         let mut child = Command::new(program)
             .args(args)
             .current_dir(file("run"))
+            .env("TMPDIR", file("tmp"))
             .stdin(Stdio::null())
             .stdout(File::create(file("stdout")).map_err(system)?)
             .stderr(File::create(file("stderr")).map_err(system)?)
@@ -138,6 +145,11 @@ impl Run {
         }
         if printed("stdout").max(printed("stderr")) > limits.output {
             return Err(RunError::TooMuch(limits.output));
+        }
+        let left = fs::read_dir(file("tmp")).map_err(system)?.flatten();
+        let left: Vec<_> = left.map(|file| file.file_name().display().to_string()).collect();
+        if !left.is_empty() {
+            return Err(RunError::LeftFiles(left.join(", ")));
         }
 
         let stdout = text("stdout").map_err(system)?;
@@ -275,6 +287,12 @@ mod tests {
     fn a_process_left_behind_is_named() {
         let error = shell("sleep 1000 & echo $!", limits(60_000, 300)).expect_err("left over");
         assert!(error.to_string().contains("(sleep)"), "{error}");
+    }
+
+    #[test]
+    fn a_temporary_file_left_behind_is_named() {
+        let error = shell("touch $TMPDIR/a; touch b", Limits::default()).expect_err("left over");
+        assert!(error.to_string().starts_with("it left temporary files: a;"), "{error}");
     }
 
     #[test]

@@ -4,13 +4,17 @@
 //! one table, so that no check is written down twice.
 
 mod bench;
+mod book;
 mod conformance;
+mod grow;
 mod points;
+mod soak;
 mod steps;
 mod tidy;
+mod workspace;
 
 use std::io::{self, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
@@ -42,6 +46,41 @@ enum Chore {
     Test,
     /// The documentation of every crate; a warning is an error
     Docs,
+    /// The readings: includes, links, anchors, commands, concepts; as HTML where mdBook is installed
+    Book {
+        /// Write the pages into this folder, every include in its place, for readers without mdBook
+        #[arg(long, value_name = "DIR")]
+        readings: Option<PathBuf>,
+    },
+    /// Every lesson many times on a busy machine
+    Soak {
+        /// How often
+        #[arg(long, default_value_t = 50)]
+        rounds: u32,
+        /// Only those whose names contain this
+        filter: Option<String>,
+    },
+    /// Makes the crate of a new lesson, with a first program, a README and a reading
+    #[command(after_help = "Example: cargo xtask new-lesson 08 networking")]
+    NewLesson {
+        /// Its number, two digits
+        number: String,
+        /// Its name, such as networking
+        name: String,
+    },
+    /// Makes a program in a lesson, as the last of a section
+    #[command(after_help = "Example: cargo xtask new-example 07 pipe_peek --section 7_2_pipes")]
+    NewExample {
+        /// The number of the lesson, two digits
+        number: String,
+        /// The name of the program, which no other has
+        name: String,
+        /// The folder of its section; the last one where it is not named
+        #[arg(long)]
+        section: Option<String>,
+    },
+    /// A lesson 08 and an example are added to a copy of the workspace, tried, and removed again
+    Grow,
     /// Licences, sources and duplicates of the dependencies
     Deny {
         /// Ask the database of known weaknesses as well, over the network
@@ -73,7 +112,7 @@ enum Chore {
     Bench(bench::Arguments),
     /// Layout, headers, tables and bans
     Tidy {
-        /// Write what is generated again (the README's index of lessons)
+        /// Write what is generated again (the lessons in manifests and READMEs)
         #[arg(long)]
         fix: bool,
     },
@@ -109,6 +148,14 @@ fn run(chore: &Chore, root: &Path) -> Result<ExitCode, String> {
         Chore::Lint => steps::lint(root),
         Chore::Test => steps::test(root),
         Chore::Docs => steps::docs(root),
+        Chore::Book { readings: None } => book::book(root),
+        Chore::Book { readings: Some(to) } => book::resolve(root, to),
+        Chore::Soak { rounds, filter } => soak::soak(root, *rounds, filter.as_deref()),
+        Chore::NewLesson { number, name } => grow::new_lesson(root, number, name),
+        Chore::NewExample { number, name, section } => {
+            grow::new_example(root, number, name, section.as_deref())
+        }
+        Chore::Grow => grow::grow(root),
         Chore::Deny { advisories } => steps::deny(root, *advisories),
         Chore::Verify => steps::verify(root),
         Chore::Conformance { open: false, json: false } => steps::conformance(root),
@@ -157,10 +204,11 @@ mod tests {
         }
         let chores = arguments.get_subcommands().map(clap::Command::get_name);
         let missing: Vec<_> = chores
-            // What is no check: all of it, and figures, which a busy machine spoils; and the long form of what
-            // the tests do.
+            // What is no check: all of it, what makes something, and figures, which a busy machine spoils; and
+            // the long forms of what the tests do.
             .filter(|name| {
-                !["ci", "bench", "fuzz"].contains(name) && steps::CI.iter().all(|(n, _)| n != name)
+                !["ci", "bench", "fuzz", "book", "grow", "soak", "new-lesson", "new-example"].contains(name)
+                    && steps::CI.iter().all(|(n, _)| n != name)
             })
             .collect();
         assert_eq!(missing, [""; 0], "a chore that `ci` leaves out");

@@ -5,7 +5,9 @@ use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::book;
 use crate::conformance::{self, Form};
+use crate::grow;
 use crate::points;
 use crate::tidy;
 
@@ -16,12 +18,14 @@ pub(crate) const CI: &[(&str, Step)] = &[
     ("fmt", fmt),
     ("lint", lint),
     ("docs", docs),
+    ("book", book::book),
     ("verify", verify),
     ("conformance", conformance),
     ("model", model),
     ("torture", torture),
     ("points", points::points),
     ("outside", outside),
+    ("grow", grow::grow),
     ("deny", |root| deny(root, false)),
     ("tidy", tidy),
 ];
@@ -36,7 +40,7 @@ pub(crate) const MODEL: &str = "--manifest-path=tools/model/Cargo.toml";
 const OUTSIDE: &str = "--manifest-path=common/outside/Cargo.toml";
 
 /// What is heavy in `common` is a feature, and is checked all the same.
-const ALL_FEATURES: &str = "--all-features";
+pub(crate) const ALL_FEATURES: &str = "--all-features";
 
 /// A check of the workspace at a path. An error is a text for the reader.
 pub(crate) type Step = fn(&Path) -> Result<(), String>;

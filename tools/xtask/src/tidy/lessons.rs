@@ -1,16 +1,19 @@
-//! Checks of the lessons: names, headers, and the README's index of them.
+//! Checks of the lessons: names, headers, and the indexes of them in the READMEs.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
 
 use toml::Value;
-use transcript::{Lesson, lessons};
+use transcript::{Header, Lesson, lessons};
 
-use super::workspace::{Member, Workspace, entry};
+use crate::book::{self, PAGES, Reading};
+use crate::workspace::{Member, Workspace, entry};
 
-const BEGIN: &str = "<!-- lessons:begin -->";
-const END: &str = "<!-- lessons:end -->";
+/// Where an index of lessons begins.
+pub(crate) const BEGIN: &str = "<!-- lessons:begin -->";
+/// Where it ends.
+pub(crate) const END: &str = "<!-- lessons:end -->";
 
 /// No two programs of the workspace have one name, so that `--bin` alone would do.
 pub(super) fn bins_have_one_name(workspace: &Workspace) -> Vec<String> {
@@ -31,30 +34,70 @@ pub(super) fn bins_have_one_name(workspace: &Workspace) -> Vec<String> {
     owners.into_iter().map(finding).collect()
 }
 
-/// A lesson is called like its file without the number; every file of a lesson crate is a lesson.
-pub(super) fn bins_are_named_like_their_files(workspace: &Workspace) -> Vec<String> {
-    let mut findings = Vec::new();
-    for member in workspace.lesson_crates() {
-        let bins = bins(workspace, member);
-        for (name, path) in &bins {
-            let stem = Path::new(path).file_stem().unwrap_or_default().to_string_lossy();
-            if stem.trim_start_matches(|c: char| c.is_ascii_digit()).trim_start_matches('_') != name
-            {
-                findings.push(format!(
-                    "{}/{path}: is the program `{name}`; one of the names is wrong",
-                    member.folder
-                ));
-            }
+/// The manifest of a lesson crate has a program for each file, in the order of the files.
+pub(super) fn programs_are_the_files(workspace: &Workspace) -> Vec<String> {
+    let finding = |(path, _): (String, String)| {
+        format!("{path}: its programs are not those of `src`; `cargo xtask tidy --fix`")
+    };
+    old_manifests(workspace).into_iter().map(finding).collect()
+}
+
+/// The manifests whose programs are not those of their files, and what their text should be.
+pub(super) fn old_manifests(workspace: &Workspace) -> Vec<(String, String)> {
+    let current = |member: &Member| {
+        let path = format!("{}/Cargo.toml", member.folder);
+        let text = workspace.text(&path)?;
+        let current = with_programs(text, &programs(workspace, &member.folder));
+        (current != text).then_some((path, current))
+    };
+    workspace.lesson_crates().filter_map(current).collect()
+}
+
+/// An entry for each file of a crate: `src/5_1_processes/02_process_basic.rs` is `process_basic`.
+fn programs(workspace: &Workspace, folder: &str) -> String {
+    let mut text = String::new();
+    for (path, source) in &workspace.files {
+        let Some(path) = path.strip_prefix(folder).and_then(|path| path.strip_prefix('/')) else {
+            continue;
+        };
+        if !path.starts_with("src/") || !path.ends_with(".rs") {
+            continue;
         }
-        let sources = format!("{}/src/", member.folder);
-        for (path, _) in workspace.files.iter().filter(|(path, _)| path.starts_with(&sources)) {
-            let inside = &path[member.folder.len() + 1..];
-            if path.ends_with(".rs") && bins.iter().all(|(_, path)| path != inside) {
-                findings.push(format!("{path}: belongs to no program; add a `[[bin]]` for it"));
-            }
+        let stem = Path::new(path).file_stem().unwrap_or_default().to_string_lossy();
+        let name = stem.trim_start_matches(|c: char| c.is_ascii_digit()).trim_start_matches('_');
+        let _ = write!(text, "[[bin]]\nname = \"{name}\"\npath = \"{path}\"\ntest = false\n");
+        let header = Header::parse(source).ok();
+        let block = header.as_ref().and_then(|header| header.blocks.first());
+        let features = block.map(|block| &block.command.features[..]).unwrap_or_default();
+        if !features.is_empty() {
+            let _ = writeln!(text, "required-features = {features:?}");
+        }
+        text.push('\n');
+    }
+    text
+}
+
+/// A manifest without its programs.
+pub(crate) fn without_programs(manifest: &str) -> String {
+    with_programs(manifest, "")
+}
+
+/// A manifest with these entries in the place of those that it has.
+fn with_programs(manifest: &str, programs: &str) -> String {
+    let (mut before, mut after) = (String::new(), String::new());
+    let (mut is_behind, mut is_inside) = (false, false);
+    for line in manifest.lines() {
+        if line.starts_with('[') {
+            is_inside = line == "[[bin]]";
+            is_behind |= is_inside || line == "[[test]]";
+        }
+        let part = if is_behind { &mut after } else { &mut before };
+        if !is_inside {
+            part.push_str(line);
+            part.push('\n');
         }
     }
-    findings
+    format!("{before}{programs}{after}")
 }
 
 /// Every lesson opens with a header of the form, and its code keeps the rules.
@@ -78,55 +121,138 @@ pub(super) fn headers_keep_the_form(workspace: &Workspace) -> Vec<String> {
     findings
 }
 
-/// The README's index of lessons is the one that the headers make.
-pub(super) fn index_is_current(workspace: &Workspace) -> Vec<String> {
-    match readme_with_index(workspace) {
+/// The indexes of lessons are those that the headers make.
+pub(super) fn indexes_are_current(workspace: &Workspace) -> Vec<String> {
+    let finding = |path: String| {
+        format!("{path}: the index of lessons is not current; `cargo xtask tidy --fix`")
+    };
+    match old_indexes(workspace) {
         Err(error) => vec![error],
-        Ok(None) => Vec::new(),
-        Ok(Some(_)) => {
-            vec!["README.md: the index of lessons is not current; `cargo xtask tidy --fix`".into()]
-        }
+        Ok(files) => files.into_iter().map(|(path, _)| finding(path)).collect(),
     }
 }
 
-/// The README as it should be; nothing if it is.
-pub(super) fn readme_with_index(workspace: &Workspace) -> Result<Option<String>, String> {
-    let readme = workspace.text("README.md").ok_or("README.md: is missing")?;
-    let marks = || {
-        let (before, rest) = readme.split_once(BEGIN)?;
-        let (_, after) = rest.split_once(END)?;
-        Some((before, after))
-    };
-    let (before, after) = marks()
-        .ok_or_else(|| format!("README.md: has no index of lessons; write {BEGIN} and {END}"))?;
-    let current = format!("{before}{BEGIN}\n{}{END}{after}", index(workspace));
-    Ok(Some(current).filter(|current| current != readme))
+/// The files whose index is not as it should be, and what their text should be: the README, and one in each
+/// lesson crate.
+pub(super) fn old_indexes(workspace: &Workspace) -> Result<Vec<(String, String)>, String> {
+    let members: Vec<(&Member, Vec<Section>)> =
+        workspace.lesson_crates().map(|member| (member, sections(workspace, member))).collect();
+    let mut files = vec![("README.md".to_owned(), overview(&members))];
+    for (member, sections) in &members {
+        files.push((format!("{}/README.md", member.folder), index(sections)));
+    }
+    let mut old = Vec::new();
+    for (path, index) in files {
+        let text = workspace.text(&path).ok_or_else(|| format!("{path}: is missing"))?;
+        let marks = || {
+            let (before, rest) = text.split_once(BEGIN)?;
+            let (_, after) = rest.split_once(END)?;
+            Some((before, after))
+        };
+        let (before, after) = marks()
+            .ok_or_else(|| format!("{path}: has no index of lessons; write {BEGIN} and {END}"))?;
+        let current = format!("{before}{BEGIN}\n{index}{END}{after}");
+        if current != text {
+            old.push((path, current));
+        }
+    }
+    Ok(old)
 }
 
-/// A table for each lesson crate. What cannot be read is left out; another check reports it.
-fn index(workspace: &Workspace) -> String {
-    let mut text = String::new();
-    for member in workspace.lesson_crates() {
-        if !text.is_empty() {
-            text.push('\n');
+/// The lessons of one folder.
+struct Section {
+    title: String,
+    /// What to read about it: titles, and paths from the folder of the pages.
+    readings: Vec<(String, String)>,
+    lessons: Vec<Lesson>,
+}
+
+/// The sections of a crate in the order of its manifest. What cannot be read is left out; another check reports it.
+fn sections(workspace: &Workspace, member: &Member) -> Vec<Section> {
+    let readings = book::readings(workspace);
+    let mut sections: Vec<(String, Section)> = Vec::new();
+    for lesson in lessons(&workspace.root.join(&member.folder)).unwrap_or_default() {
+        let folder = lesson.relative.parent().and_then(Path::file_name);
+        let folder = folder.unwrap_or_default().to_string_lossy().into_owned();
+        if sections.last().is_none_or(|(last, _)| *last != folder) {
+            let section = section(&folder, &readings);
+            sections.push((folder, section));
         }
-        let _ = write!(
-            text,
-            "### {}\n\n| Program | Lesson | Idea | Command |\n| --- | --- | --- | --- |\n",
-            member.name
-        );
-        let lessons = lessons(&workspace.root.join(&member.folder)).unwrap_or_default();
-        text.extend(lessons.iter().filter_map(row));
+        if let Some((_, section)) = sections.last_mut() {
+            section.lessons.push(lesson);
+        }
+    }
+    sections.into_iter().map(|(_, section)| section).collect()
+}
+
+/// A section without its lessons: `5_1_processes` is called like the reading whose title begins with `5.1`, and
+/// has that and the readings below it.
+fn section(folder: &str, readings: &[Reading]) -> Section {
+    let mut parts = folder.split('_').peekable();
+    let mut number = Vec::new();
+    while let Some(part) = parts.next_if(|part| part.bytes().all(|byte| byte.is_ascii_digit())) {
+        number.push(part);
+    }
+    let (number, words) = (number.join("."), parts.collect::<Vec<_>>().join(" "));
+    let own = |reading: &Reading| reading.title.split(' ').next() == Some(number.as_str());
+    let Some(at) = readings.iter().position(own) else {
+        let title = format!("{number} {words}");
+        return Section { title: capital(title.trim()), readings: Vec::new(), lessons: Vec::new() };
+    };
+    let below = readings[at + 1..].iter().take_while(|next| next.depth > readings[at].depth);
+    let all = readings[at..=at].iter().chain(below);
+    let readings_of = all.map(|reading| (reading.title.clone(), reading.path.clone())).collect();
+    Section { title: readings[at].title.clone(), readings: readings_of, lessons: Vec::new() }
+}
+
+fn capital(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default()
+}
+
+/// A row for each section, with the names of its programs.
+fn overview(members: &[(&Member, Vec<Section>)]) -> String {
+    let mut text = String::from("| Section | Programs |\n| --- | --- |\n");
+    for (member, sections) in members {
+        for section in sections {
+            let names: Vec<_> =
+                section.lessons.iter().map(|lesson| format!("`{}`", lesson.bin)).collect();
+            let (title, id) = (&section.title, book::id_of(&section.title));
+            let link = format!("{}/README.md#{id}", member.folder);
+            let _ = writeln!(text, "| [{title}]({link}) | {} |", names.join(", "));
+        }
+    }
+    text
+}
+
+/// A table for each section, with what to read.
+fn index(sections: &[Section]) -> String {
+    let mut text = String::new();
+    for section in sections {
+        let _ = write!(text, "### {}\n\n", section.title);
+        let link = |(title, path): &(String, String)| format!("[{title}](../{PAGES}/{path})");
+        let links: Vec<_> = section.readings.iter().map(link).collect();
+        if !links.is_empty() {
+            let _ = write!(text, "To read: {}\n\n", links.join(", "));
+        }
+        text.push_str("| Program | Lesson | Idea |\n| --- | --- | --- |\n");
+        text.extend(section.lessons.iter().filter_map(row));
+        text.push('\n');
     }
     text
 }
 
 fn row(lesson: &Lesson) -> Option<String> {
     let header = lesson.header.as_ref().ok()?;
-    let command = &header.blocks.first()?.command.text;
     let cell = |text: &str| text.replace('|', "\\|");
-    let (title, idea) = (cell(&header.title), cell(header.summary()));
-    Some(format!("| `{}` | {title} | {idea} | `{}` |\n", lesson.bin, cell(command)))
+    let features = &header.blocks.first()?.command.features;
+    let features = match features.is_empty() {
+        true => String::new(),
+        false => format!(" with `--features {}`", features.join(",")),
+    };
+    let title = header.title.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.').trim();
+    let (title, idea) = (cell(title), cell(header.summary()));
+    Some(format!("| `{}`{features} | {title} | {idea} |\n", lesson.bin))
 }
 
 /// The programs of a crate: those it names, and those that cargo finds by itself.
@@ -162,7 +288,7 @@ fn bins(workspace: &Workspace, member: &Member) -> Vec<(String, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tidy::workspace::tests::Tree;
+    use crate::workspace::tests::Tree;
 
     const LESSON: &str = "lesson05-processes/src/5_1/01_one.rs";
     const MANIFEST: &str = "lesson05-processes/Cargo.toml";
@@ -187,22 +313,24 @@ mod tests {
     }
 
     #[test]
-    fn a_lesson_that_is_not_called_like_its_file_is_found() {
+    fn programs_that_are_not_the_files_are_found() {
+        for (path, from, to) in [
+            (MANIFEST, "name = \"one\"", "name = \"two\""),
+            (MANIFEST, "[[bin]]", "[other]"),
+            (LESSON, "--bin one", "--features plot --bin one"),
+        ] {
+            let tree = Tree::tidy();
+            tree.replace(path, from, to);
+            let findings = tree.findings(programs_are_the_files);
+            assert!(findings[0].starts_with(&format!("{MANIFEST}: its programs")), "{findings:?}");
+        }
         let tree = Tree::tidy();
-        tree.replace(MANIFEST, "name = \"one\"", "name = \"two\"");
-        let findings = tree.findings(bins_are_named_like_their_files);
-        assert!(findings[0].contains("01_one.rs: is the program `two`"), "{findings:?}");
-    }
-
-    #[test]
-    fn a_file_without_a_program_is_found() {
-        let tree = Tree::tidy();
-        tree.write("lesson05-processes/src/5_1/02_two.rs", "fn main() {}");
-        let findings = tree.findings(bins_are_named_like_their_files);
-        assert!(
-            findings[0].starts_with("lesson05-processes/src/5_1/02_two.rs: belongs"),
-            "{findings:?}"
-        );
+        tree.write("lesson05-processes/src/5_1/02_two.rs", &tree.read(LESSON));
+        let workspace = Workspace::read(tree.root()).expect("readable");
+        let [(path, text)] = &old_manifests(&workspace)[..] else { panic!("one manifest") };
+        assert_eq!(path, MANIFEST);
+        assert!(text.contains("[[bin]]\nname = \"two\"\npath = \"src/5_1/02_two.rs\"\n"), "{text}");
+        assert!(text.ends_with("test = false\n\n[[test]]\nname = \"transcripts\"\n"), "{text}");
     }
 
     #[test]
@@ -227,17 +355,26 @@ mod tests {
 
     #[test]
     fn an_old_index_is_found() {
+        const OWN: &str = "lesson05-processes/README.md";
         for (path, from, to, finding) in [
-            (LESSON, "An idea.", "A new idea.", "not current"),
-            ("README.md", "| `one`", "| `won`", "not current"),
-            ("README.md", "### lesson05-processes", "### lesson06", "not current"),
-            ("README.md", "<!-- lessons:end -->", "", "has no index"),
+            (LESSON, "An idea.", "A new idea.", "lesson05-processes/README.md: the index"),
+            ("README.md", "`one`", "`won`", "README.md: the index"),
+            (OWN, "| `one`", "| `won`", "lesson05-processes/README.md: the index"),
+            (OWN, "../book/src/one.md", "one.md", "lesson05-processes/README.md: the index"),
+            ("README.md", END, "", "README.md: has no index"),
+            (OWN, BEGIN, "", "lesson05-processes/README.md: has no index"),
         ] {
             let tree = Tree::tidy();
             tree.replace(path, from, to);
-            let findings = tree.findings(index_is_current);
-            assert!(findings.len() == 1 && findings[0].contains(finding), "{to}: {findings:?}");
+            let findings = tree.findings(indexes_are_current);
+            assert!(findings.len() == 1 && findings[0].starts_with(finding), "{to}: {findings:?}");
         }
+    }
+
+    #[test]
+    fn a_section_without_a_reading_is_called_like_its_folder() {
+        assert_eq!(section("5_7_more_of_it", &[]).title, "5.7 more of it");
+        assert_eq!(section("answers", &[]).title, "Answers");
     }
 
     #[test]
@@ -245,6 +382,7 @@ mod tests {
         let tree = Tree::tidy();
         tree.replace(LESSON, "An idea.", "An a|b idea.");
         let workspace = Workspace::read(tree.root()).expect("readable");
-        assert!(index(&workspace).contains("An a\\|b idea."));
+        let files = old_indexes(&workspace).expect("there are indexes");
+        assert!(files[0].1.contains("An a\\|b idea."), "{files:?}");
     }
 }

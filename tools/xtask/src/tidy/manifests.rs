@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use toml::Value;
 
-use super::workspace::{Workspace, entry};
+use crate::workspace::{Workspace, entry};
 
 /// How long ARCHITECTURE.md may be.
 const ARCHITECTURE_LINES: usize = 150;
@@ -96,7 +96,7 @@ fn dependency_rows(text: &str) -> BTreeSet<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tidy::workspace::tests::Tree;
+    use crate::workspace::tests::Tree;
 
     #[test]
     fn a_member_that_can_be_published_is_found() {

@@ -6,11 +6,12 @@
 mod lessons;
 mod manifests;
 mod sources;
-mod workspace;
 
 use std::path::Path;
 
-use workspace::Workspace;
+pub(crate) use lessons::{BEGIN, END, without_programs};
+
+use crate::workspace::{self, Workspace};
 
 /// All checks.
 const CHECKS: &[fn(&Workspace) -> Vec<String>] = &[
@@ -18,10 +19,11 @@ const CHECKS: &[fn(&Workspace) -> Vec<String>] = &[
     manifests::architecture_is_short,
     manifests::dependencies_are_explained,
     lessons::bins_have_one_name,
-    lessons::bins_are_named_like_their_files,
+    lessons::programs_are_the_files,
     lessons::headers_keep_the_form,
-    lessons::index_is_current,
+    lessons::indexes_are_current,
     sources::unsafe_stays_in_its_rooms,
+    sources::the_kernel_is_called_in_sys,
     sources::no_test_is_ignored,
     sources::nothing_is_left_for_later,
 ];
@@ -36,15 +38,20 @@ pub(crate) fn check(root: &Path) -> Result<Vec<String>, String> {
     Ok(CHECKS.iter().flat_map(|check| check(&workspace)).collect())
 }
 
-/// Writes again what is generated: the README's index of lessons.
+/// Writes again what is generated: the programs in the manifests of lessons, and the indexes of them in the
+/// READMEs.
 ///
 /// # Errors
 ///
-/// The workspace cannot be read, or the README not written.
+/// The workspace cannot be read, or a file not written.
 pub(crate) fn fix(root: &Path) -> Result<(), String> {
+    for (path, text) in lessons::old_manifests(&Workspace::read(root)?) {
+        workspace::write(&root.join(path), &text)?;
+    }
+    // The indexes follow the manifests.
     let workspace = Workspace::read(root)?;
-    if let Some(readme) = lessons::readme_with_index(&workspace)? {
-        workspace::write(&root.join("README.md"), &readme)?;
+    for (path, text) in lessons::old_indexes(&workspace)? {
+        workspace::write(&root.join(path), &text)?;
     }
     Ok(())
 }
@@ -52,7 +59,7 @@ pub(crate) fn fix(root: &Path) -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tidy::workspace::tests::Tree;
+    use crate::workspace::tests::Tree;
 
     #[test]
     fn a_tidy_workspace_has_no_findings() {
@@ -67,7 +74,7 @@ mod tests {
         assert_eq!(check(tree.root()).expect("readable").len(), 1);
         fix(tree.root()).expect("writable");
         assert_eq!(check(tree.root()), Ok(Vec::new()));
-        assert!(tree.read("README.md").contains("Another Title"));
+        assert!(tree.read("lesson05-processes/README.md").contains("Another Title"));
     }
 
     #[test]

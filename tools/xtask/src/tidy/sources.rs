@@ -1,6 +1,6 @@
 //! Checks of the source text: bans that no lint knows.
 
-use super::workspace::Workspace;
+use crate::workspace::Workspace;
 
 /// The only places where `unsafe` may stand.
 const ROOMS: [&str; 4] =
@@ -24,6 +24,21 @@ pub(super) fn unsafe_stays_in_its_rooms(workspace: &Workspace) -> Vec<String> {
                 ROOMS.join(", ")
             )),
             Ok(_) => {}
+        }
+    }
+    findings
+}
+
+/// What calls the kernel stands in `common/src/sys`; nothing else of the library names the crates for it.
+pub(super) fn the_kernel_is_called_in_sys(workspace: &Workspace) -> Vec<String> {
+    let is_above =
+        |path: &str| path.starts_with("common/src/") && !path.starts_with("common/src/sys/");
+    let mut findings = Vec::new();
+    for (path, text) in rust(workspace).filter(|(path, _)| is_above(path)) {
+        let words = transcript::identifiers(text).unwrap_or_default();
+        if let Some(word) = words.iter().find(|word| *word == "nix" || *word == "libc") {
+            findings
+                .push(format!("{path}: `{word}` outside common/src/sys; call a function there"));
         }
     }
     findings
@@ -70,7 +85,16 @@ fn rust(workspace: &Workspace) -> impl Iterator<Item = &(String, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tidy::workspace::tests::Tree;
+    use crate::workspace::tests::Tree;
+
+    #[test]
+    fn a_kernel_call_above_sys_is_found() {
+        let tree = Tree::tidy();
+        tree.write("common/src/pool.rs", "//! libc\nfn f() { nix::unistd::fork(); }\n");
+        let findings = tree.findings(the_kernel_is_called_in_sys);
+        assert_eq!(findings.len(), 1, "{findings:?}");
+        assert!(findings[0].starts_with("common/src/pool.rs: `nix` outside"), "{findings:?}");
+    }
 
     #[test]
     fn unsafe_outside_its_rooms_is_found() {

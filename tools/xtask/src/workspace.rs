@@ -139,13 +139,28 @@ fn main() {}
 # Course
 
 <!-- lessons:begin -->
-### lesson05-processes
-
-| Program | Lesson | Idea | Command |
-| --- | --- | --- | --- |
-| `one` | 5.1 Title One | An idea. | `cargo run -p lesson05-processes --bin one` |
+| Section | Programs |
+| --- | --- |
+| [5.1 Firsts](lesson05-processes/README.md#51-firsts) | `one` |
 <!-- lessons:end -->
 ";
+
+    const LESSON_README: &str = "\
+# Lesson 5
+
+<!-- lessons:begin -->
+### 5.1 Firsts
+
+To read: [5.1 Firsts](../book/src/one.md), [More](../book/src/more.md)
+
+| Program | Lesson | Idea |
+| --- | --- | --- |
+| `one` | Title One | An idea. |
+
+<!-- lessons:end -->
+";
+
+    const SUMMARY: &str = "# Summary\n\n- [5.1 Firsts](one.md)\n  - [More](more.md)\n";
 
     impl Tree {
         /// One in which everything is as it should be.
@@ -168,11 +183,14 @@ fn main() {}
             tree.write("common/src/sys/mod.rs", "fn f() { unsafe { g() } }\n");
             tree.write("tools/one/Cargo.toml", &member("tool"));
             tree.write("tools/one/src/main.rs", "fn main() {}\n");
-            let bin = "\n[[bin]]\nname = \"one\"\npath = \"src/5_1/01_one.rs\"\n";
-            let lesson = member("lesson05-processes") + bin;
+            let bin = "\n[[bin]]\nname = \"one\"\npath = \"src/5_1/01_one.rs\"\ntest = false\n";
+            let test = "\n[[test]]\nname = \"transcripts\"\n";
+            let lesson = format!("{}{bin}{test}", member("lesson05-processes"));
             tree.write("lesson05-processes/Cargo.toml", &lesson);
             tree.write("lesson05-processes/src/5_1/01_one.rs", LESSON);
             tree.write("README.md", README);
+            tree.write("lesson05-processes/README.md", LESSON_README);
+            tree.write("book/src/SUMMARY.md", SUMMARY);
             tree.write(
                 "ARCHITECTURE.md",
                 "# Architecture\n\n## Dependencies\n\n| crate | why |\n| --- | --- |\n\

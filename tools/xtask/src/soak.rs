@@ -1,0 +1,88 @@
+//! Every lesson many times while the machine is busy: never a wrong line, never a hang, nothing left behind.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::hint;
+use std::path::Path;
+use std::process::Stdio;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Instant;
+
+use crate::steps;
+use crate::workspace::Workspace;
+
+/// Runs what the headers of all lessons promise, `rounds` times, beside a busy loop for each processor.
+pub(crate) fn soak(root: &Path, rounds: u32, filter: Option<&str>) -> Result<(), String> {
+    let workspace = Workspace::read(root)?;
+    let lessons: Vec<&str> = workspace.lesson_crates().map(|member| member.name.as_str()).collect();
+    let test = |package: &&str, rest: &[&str]| {
+        let arguments = ["test", "-p", package, steps::ALL_FEATURES, "--test", "transcripts"];
+        steps::command(root, &[&arguments[..], rest].concat())
+    };
+    for package in &lessons {
+        steps::finish(test(package, &["--no-run"]))?;
+    }
+
+    let before = objects();
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        for _ in 0..thread::available_parallelism().map_or(1, usize::from) {
+            scope.spawn(|| {
+                while !is_over.load(Ordering::Relaxed) {
+                    hint::spin_loop();
+                }
+            });
+        }
+        let result = (1..=rounds).try_for_each(|round| {
+            let start = Instant::now();
+            for package in &lessons {
+                let mut command = test(package, &["--", "--quiet"]);
+                command.args(filter);
+                let output = command.stderr(Stdio::piped()).output().map_err(|e| e.to_string())?;
+                if !output.status.success() {
+                    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+                    return Err(format!("{text}\nsoak: {package} failed in round {round}"));
+                }
+            }
+            println!("round {round} of {rounds}: ok ({:.0} s)", start.elapsed().as_secs_f64());
+            Ok(())
+        });
+        is_over.store(true, Ordering::Relaxed);
+        result
+    })?;
+    let left: Vec<String> = objects().difference(&before).cloned().collect();
+    match left.is_empty() {
+        true => Ok(()),
+        false => Err(format!("soak: left behind: {}", left.join(", "))),
+    }
+}
+
+/// What a program could leave with the kernel: names in /dev/shm and /dev/mqueue, objects of System V.
+fn objects() -> BTreeSet<String> {
+    let mut objects = BTreeSet::new();
+    for folder in ["/dev/shm", "/dev/mqueue"] {
+        let files = fs::read_dir(folder).into_iter().flatten().flatten();
+        objects.extend(files.map(|file| file.path().display().to_string()));
+    }
+    for kind in ["msg", "shm", "sem"] {
+        let list = fs::read_to_string(format!("/proc/sysvipc/{kind}")).unwrap_or_default();
+        let ids = list.lines().skip(1).filter_map(|line| line.split_whitespace().nth(1));
+        objects.extend(ids.map(|id| format!("{kind} {id}")));
+    }
+    objects
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_in_shared_memory_is_an_object() {
+        let name = format!("/dev/shm/xtask-test-{}", std::process::id());
+        fs::write(&name, "").expect("written");
+        let is_seen = objects().contains(&name);
+        fs::remove_file(&name).expect("removed");
+        assert!(is_seen && !objects().contains(&name));
+    }
+}
