@@ -111,6 +111,10 @@ pub enum Error {
         /// Why.
         first: TaskError,
     },
+    /// A plot could not be drawn or saved.
+    #[cfg(feature = "plot")]
+    #[error(transparent)]
+    Plot(#[from] crate::plot::PlotError),
     /// The system refused.
     #[error(transparent)]
     Io(#[from] io::Error),

@@ -47,6 +47,8 @@ fn a_name_has_the_length_of_the_list_at_that_time_or_later() {
 fn what_is_read_and_written_in_two_steps_may_be_lost() {
     let output = output_of("manager_value_array", &[]);
     assert_eq!(output.lines().count(), 26, "{output}");
+    let first = "Initial shared_int: 0\nInitial shared_float_array: [1.0, 2.5, 3.0]\n";
+    assert!(output.starts_with(first), "{output}");
     for process in 0..3 {
         let label = format!("Process {process}: Value incremented to ");
         let values: Vec<u32> =
@@ -69,4 +71,58 @@ fn what_is_read_and_written_in_two_steps_may_be_lost() {
     let array = last("Final shared_float_array: ");
     assert_eq!(array.len(), 3, "{output}");
     assert!(array.into_iter().zip(starts).all(|(value, start)| is_later(value, start)), "{output}");
+}
+
+/// The log lines before the list, each with its seconds, and the list itself.
+fn timed_sums(output: &str) -> (Vec<(String, f64)>, Vec<u64>) {
+    let (lines, list) = output.trim_end().rsplit_once('\n').unwrap_or_else(|| panic!("{output}"));
+    let step = |line: &str| {
+        let (text, seconds) = line.split_once("| ")?.1.rsplit_once(" = ")?;
+        Some((text.to_string(), seconds.parse().ok()?))
+    };
+    let steps = lines.lines().map(|line| step(line).unwrap_or_else(|| panic!("{output}")));
+    (steps.collect(), numbers(list))
+}
+
+fn one_hundred_sums() -> Vec<u64> {
+    (100_000..100_100).map(|x: u64| x * (x + 1) / 2).collect()
+}
+
+#[test]
+fn results_that_are_asked_for_stand_in_the_order_of_the_calls() {
+    let output = output_of("pool_apply_async_large", &["100000"]);
+    let (steps, sums) = timed_sums(&output);
+    assert_eq!(steps.len(), 1, "{output}");
+    assert_eq!(steps[0].0, "Finished: ", "{output}");
+    assert_eq!(sums, one_hundred_sums(), "{output}");
+}
+
+#[test]
+fn a_callback_collects_every_sum_once_and_the_clock_goes_forward() {
+    let output = output_of("pool_callback", &["100000"]);
+    let (steps, mut sums) = timed_sums(&output);
+    let texts: Vec<&str> = steps.iter().map(|(text, _)| text.as_str()).collect();
+    assert_eq!(texts, ["Before For loop", "After For loop", "Finished: "], "{output}");
+    assert!(steps.is_sorted_by_key(|(_, seconds)| *seconds), "{output}");
+    sums.sort_unstable();
+    assert_eq!(sums, one_hundred_sums(), "{output}");
+}
+
+#[test]
+fn jobs_are_added_over_three_seconds() {
+    let output = output_of("pool_callback_incremental", &[]);
+    let (steps, sums) = timed_sums(&output);
+    assert!(steps.len() == 1 && steps[0].1 >= 3.0, "{output}");
+    assert_eq!(sums.len(), 4, "{output}");
+}
+
+#[test]
+fn each_of_four_processes_uses_the_resource_once() {
+    let output = output_of("semaphore_resource", &[]);
+    for what in ["is accessing the resource", "released the resource"] {
+        let lines = output.lines().filter(|line| line.ends_with(what));
+        let mut processes: Vec<u32> = lines.flat_map(numbers).collect();
+        processes.sort_unstable();
+        assert_eq!(processes, [0, 1, 2, 3], "{what}\n{output}");
+    }
 }

@@ -1,8 +1,7 @@
 //! The workers of a pool, and the thread that watches over them.
 //!
 //! The thread sleeps until a worker ends. It tells the jobs what became of the tasks that the worker had in
-//! hand, and has another worker take its seat. (In Python: the thread that handles the workers, which looks
-//! ten times a second.)
+//! hand, and has another worker take its seat. (In Python: the thread that handles the workers.)
 
 use super::desk::{Desk, Desks, InHand};
 use super::dispatch::Dispatch;

@@ -65,8 +65,8 @@ pub use manager::SharedMemoryManager;
 
 use crate::point::{self, Kind, Name, Operation};
 use crate::shared::named::Named;
-use crate::shared::words::Mapped as _;
 use crate::shared::register::{Entry, MAX_NAME};
+use crate::shared::words::Mapped as _;
 use crate::sys::{named, process};
 use bytemuck::Pod;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};

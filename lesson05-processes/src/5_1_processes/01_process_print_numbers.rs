@@ -1,4 +1,4 @@
-//! # 5.1 Creating a Process (multiprocessing Module)
+//! # 5.1 Creating a process (multiprocessing Module)
 //!
 //! A function runs in a process of its own, and the program waits for it.
 //!
@@ -13,7 +13,7 @@
 //! ```
 //!
 //! Observe: the numbers are printed by the child, the last line by the program that started it.
-//! Try: leave out the line with `join`. Which line comes first then, and do the numbers still come?
+//! Try: leave out the line with `join`. Can the last line come before the numbers now, and do all of them still come?
 
 use common::Process;
 

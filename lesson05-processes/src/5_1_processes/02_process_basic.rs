@@ -1,4 +1,4 @@
-//! # 5.1 Process Example 1 (Python Processes)
+//! # 5.1 Process Example 1: two processes (Python Processes)
 //!
 //! Two children run beside their parent; `join` waits until each has ended.
 //!

@@ -1,4 +1,4 @@
-//! # 5.1 Process Example 2 (Python Processes)
+//! # 5.1 Process Example 2: a list of processes (Python Processes)
 //!
 //! Five processes are kept in a list: all are started first, and only then waited for.
 //!

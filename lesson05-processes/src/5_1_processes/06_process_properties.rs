@@ -1,4 +1,4 @@
-//! # 5.1 Methods and Properties of a process (multiprocessing Module)
+//! # 5.1 Methods and properties of a process (multiprocessing Module)
 //!
 //! A process has a name from the beginning, a number once it runs, and an exit code when it has ended.
 //!

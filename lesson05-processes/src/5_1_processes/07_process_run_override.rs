@@ -1,4 +1,4 @@
-//! # 5.1 A value that runs (multiprocessing Module)
+//! # 5.1 Overriding `run`: a value that runs (multiprocessing Module)
 //!
 //! A type with a method `run` is a process's work together with the data for it.
 //!
@@ -10,7 +10,7 @@
 //!
 //! Observe: what stands in the fields is there in the child. Python overrides `run` in a subclass of
 //! `Process`; here a type says what it does by implementing `Run`.
-//! Try: let `run` return an exit code: `impl Run<i32> for Greeter`, and `fn run(self) -> i32`.
+//! Try: let `run` return an exit code, 7: `impl Run<i32> for Greeter`, and `fn run(self) -> i32`. Which line changes?
 
 use common::Process;
 use common::process::Run;

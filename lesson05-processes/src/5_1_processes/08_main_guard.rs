@@ -1,4 +1,4 @@
-//! # 5.1 The main Function (Processes, CIS 41B)
+//! # 5.1 The main function and its guard (Processes, CIS 41B)
 //!
 //! A child begins `main` again, and leaves it at `common::init()`.
 //!
@@ -12,9 +12,11 @@
 //!
 //! Observe: what stands before `init` runs twice, what follows it runs once. So `init` is what
 //! `if __name__ == '__main__':` is in Python, and that is why it is the first line of `main` elsewhere.
-//! (A spawned child of Python is called `__mp_main__`; the document has another name.)
-//! Try: leave `init` out. A child would start a child, which would start a child: who stops that? Then put
-//! it back, and start the child with `.start_method(common::StartMethod::Fork)`: which line is missing?
+//! *Processes, CIS 41B* calls the `__name__` of a child `__multiprocessing_main__`: it is `__mp_main__` in a child
+//! that was started afresh, and `__main__` in one that was forked. It also says that the name of an imported module
+//! "will not become 'moduleA'": it does, and that is why its guarded block does not run.
+//! Try: leave `init` out: which error stops a child from starting a child, which would start a child? Then put it
+//! back, and start the child with `.start_method(common::StartMethod::Fork)`: which line is missing?
 
 use common::Process;
 

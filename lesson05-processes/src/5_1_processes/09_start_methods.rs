@@ -9,11 +9,15 @@
 //! fork: the worker finds counter = 1
 //! ```
 //!
-//! Observe: before it starts anything, the main process sets its counter to 1. A spawned child is this
-//! program started afresh, and a child of the fork server is a copy of a helper that was; neither has seen
-//! that line. A forked child is a copy of the main process as it is. None of them shares the counter with
-//! it. (The document's program lacks the guard: its child sets the method once more, and dies of it.)
-//! Try: set the method twice. Then start a thread that sleeps, and fork beside it: why is that refused?
+//! Observe: before it starts anything, the main process sets its counter to 1. A spawned child is this program
+//! started afresh, and a child of the fork server is a copy of a helper that was; neither has seen that line. Only a
+//! forked child is a copy of the main process as it is. So it is not true that a child on Windows, which is spawned,
+//! has "a duplicate of the parent's memory space" and "the same data" (*Processes, CIS 41B*); nor is there a context
+//! that "mimics the behavior of POSIX fork on a Windows system" (*multiprocessing Module*), nor is fork the default
+//! of all Unix systems: macOS spawns since Python 3.8, Linux has the fork server since 3.14. The program of
+//! *multiprocessing Module* has no guard: its spawned child sets the method once more, and dies of it.
+//! Try: set the method twice: what does the error say? Then start a thread that sleeps for a second before the last
+//! loop: which of the two methods is refused, and why?
 
 use common::{Process, StartMethod, process};
 use std::sync::atomic::{AtomicI32, Ordering};

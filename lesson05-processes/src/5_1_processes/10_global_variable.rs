@@ -1,4 +1,4 @@
-//! # 5.1 Unique Memory Space (multiprocessing Module)
+//! # 5.1 Unique memory space: a global variable (multiprocessing Module)
 //!
 //! A global variable is there once for each process: what a child does to its own, nobody else sees.
 //!
@@ -8,9 +8,10 @@
 //! Counter in main process: 0
 //! ```
 //!
-//! Observe: one line of code adds 1, and the main process still has 0. (The document prints the word
-//! "child" in both lines; its program does not.) The reason are two separate memories, not two locks of an
-//! interpreter: Rust has no such lock, and the result is the same.
+//! Observe: one line of code adds 1, and the main process still has 0. *multiprocessing Module* shows "Counter in
+//! child process: 0" as the second line: its program prints the word "main" there. *Python Processes* says that
+//! globals cannot be used "because they each have their own version of the GIL": the reason is that there are two
+//! memories. Rust has no such lock, and the result is the same.
 //! Try: call `increment(())` in the main process as well, before the child starts. Which numbers come, and
 //! which with `.start_method(common::StartMethod::Fork)`?
 

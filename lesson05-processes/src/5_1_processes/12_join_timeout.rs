@@ -1,4 +1,4 @@
-//! # 5.1 Checking Process Status (Processes, CIS 41B)
+//! # 5.1 Checking a process: `join` with a limit (Processes, CIS 41B)
 //!
 //! `join_timeout` waits no longer than it is told to, and then says whether the child has ended.
 //!

@@ -1,4 +1,4 @@
-//! # 5.1 Terminating Processes (multiprocessing Module)
+//! # 5.1 Terminating processes (multiprocessing Module)
 //!
 //! A process that would never end is ended by its parent.
 //!
@@ -12,8 +12,9 @@
 //! Running...  <- sometimes
 //! ```
 //!
-//! Observe: one line each second, five in all. The sixth is due when the process is terminated, so it
-//! comes in some runs.
+//! Observe: one line each second, five in all. The sixth is due when the process is terminated, so it comes in some
+//! runs. (Send the output through `| cat`: here nothing changes. In Python nothing comes at all then, because a
+//! process that prints into a pipe keeps its lines until it ends by itself.)
 //! Try: print a line after the loop, or give the task a variable whose `Drop` prints one. Neither is seen:
 //! `terminate` ends a process wherever it is.
 

@@ -1,4 +1,4 @@
-//! # 5.1 Daemon Processes (multiprocessing Module)
+//! # 5.1 Daemon processes (multiprocessing Module)
 //!
 //! A daemon works in the background, and ends when the program that started it ends.
 //!
@@ -12,11 +12,12 @@
 //! Daemon process running...  <- sometimes
 //! ```
 //!
-//! Observe: nobody terminates the daemon, and still it is gone at the end of `main`. It does not wait for
-//! other children of the program, as the document has it: daemons are ended first, then the others are
-//! waited for. The sixth line is due at the end, so it comes in some runs.
-//! Try: leave out `.daemon()`: when does the program end? Put it back, run the program, and end it from
-//! another terminal by `kill -9`. Does the daemon live on?
+//! Observe: nobody terminates the daemon, and still it is gone at the end of `main`. *multiprocessing Module* says
+//! that a daemon "is killed once all non-daemon processes have completed": it is killed at the end of the program,
+//! and the others are waited for after that. The sixth line is due at the end, so it comes in some runs.
+//! Try: start a process beside it, without `.daemon()`, that sleeps for eight seconds and prints a line. Is the
+//! daemon still there when that line comes? Then take that out, run the program, and end it from another terminal by
+//! `kill -9`: does the daemon live on?
 
 use common::Process;
 use std::thread::sleep;

@@ -14,7 +14,7 @@
 //!
 //! Observe: the processes come in any order, but each has started before it has finished: the records of one
 //! process arrive in their order. No child has made a logger, and none writes to the terminal.
-//! Try: change `Info` to `Debug`. Who says the additional lines? Then have a child call
+//! Try: change `Info` to `Debug`: who says the additional lines? Then put it back, and have a child call
 //! `std::process::abort()` between its two lines: what it had logged is there all the same.
 
 use common::Process;

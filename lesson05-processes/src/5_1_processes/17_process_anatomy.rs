@@ -15,7 +15,7 @@
 //! runs the same program has other memory, other open files, and perhaps another user.
 //! Try: `ls -l /proc/$$/fd` for the files of your shell, and `cat /proc/$$/maps` for its memory.
 
-use std::fs::{File, read_dir, read_to_string};
+use std::fs::{File, read_dir, read_to_string, symlink_metadata};
 use std::io;
 
 /// The numbers of the open files, but for the folder that is read here.
@@ -24,8 +24,9 @@ fn open_files() -> io::Result<Vec<u32>> {
     for entry in read_dir("/proc/self/fd")? {
         numbers.extend(entry?.file_name().to_string_lossy().parse::<u32>());
     }
+    // The folder is closed again, so its own number is gone.
+    numbers.retain(|number| symlink_metadata(format!("/proc/self/fd/{number}")).is_ok());
     numbers.sort_unstable();
-    numbers.pop();
     Ok(numbers)
 }
 

@@ -14,7 +14,8 @@
 //! Observe: the thread adds its 4 to the only list there is. The process gets a copy, adds to that, and ends;
 //! the list here does not change. The kernel counts how long a processor has worked for
 //! each: for a process ten times as long and more, because there is memory to be made, and a program to be loaded.
-//! Try: let the thread and the process panic. Which of them can be joined as if nothing had happened?
+//! Try: let the process panic after its `push`, and then the thread as well: which of them can be joined as if
+//! nothing had happened?
 
 use common::Process;
 use std::process;

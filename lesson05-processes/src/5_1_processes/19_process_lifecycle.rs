@@ -14,7 +14,8 @@
 //!
 //! Observe: R is running or ready, S sleeping, T stopped, Z a zombie: of a process that has ended the kernel keeps
 //! how it ended, until somebody asks (`join`, `waitid`). Then its number is free for another one.
-//! Try: leave the last `join` out and let the main process sleep: `ps -e -o pid,stat,comm` shows the zombie.
+//! Try: leave the last two lines out that ask for it (`join`, and what shows "gone"), and let the main process sleep
+//! for a minute: `ps -e -o pid,stat,comm` in another terminal shows the zombie.
 
 use common::sync::Event;
 use common::{Child, Process, Signal};

@@ -12,7 +12,8 @@
 //! ```
 //!
 //! Observe: a panic is an exit code, because Rust turns it into one; an abort is a signal, and so is what Rust makes
-//! of a stack that is full. None of it reaches the parent's memory. A thread that aborts takes its process along.
+//! of a stack that is full (the segmentation fault is reported, and becomes an abort). None of it reaches the
+//! parent's memory. A thread that aborts takes its process along.
 //! Try: call `abort` in a thread of the main process (`std::thread::spawn`). What is the last line then?
 
 use common::Process;

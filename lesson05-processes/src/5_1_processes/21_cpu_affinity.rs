@@ -10,11 +10,11 @@
 //! unbound: [N all] of [N all] processors
 //! ```
 //!
-//! Observe: unless a process asks, the scheduler decides, and may move it at any moment (a process for each
-//! processor, as some texts have it, is a goal of the scheduler and no rule). Binding helps where caches matter, and
-//! harms where others need the same processor.
-//! Try: bind the main process and start two children that compute. How long do they take together, and how long
-//! without?
+//! Observe: unless a process asks, the scheduler decides, and may move it at any moment: that "each process runs on a
+//! different processor" (*Processes, CIS 41B*) is its goal, and no rule. Binding helps where caches matter, and harms
+//! where others need the same processor.
+//! Try: after the binding, start two children that count to a billion each (with `black_box`), and take the time
+//! until both are joined. How long do they take without the binding?
 
 use common::{Process, cpu};
 use std::fs;

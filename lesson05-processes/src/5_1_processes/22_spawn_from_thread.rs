@@ -9,10 +9,12 @@
 //! forked beside a thread: refused
 //! ```
 //!
-//! Observe: it is not left open what happens: the child's parent is the process, whichever thread has started it. But
+//! Observe: *Processes, CIS 41B* says that a process may be created from a thread, but that the outcome is
+//! "undetermined". It is well defined: the parent of the child is the process, whichever thread has started it. But
 //! `fork` copies one thread and all locks; a lock that another thread holds stays locked in the copy for ever. So
 //! spawn is the default here, and a fork beside threads is an error.
-//! Try: `Process::even_with_threads` forks all the same. Which lock could the sleeping thread hold?
+//! Try: add `.even_with_threads()` to the forked process: what stands in the place of "refused", and which lines come
+//! in addition? Which lock could the sleeping thread have held?
 
 use common::process::{self, StartError};
 use common::{Process, StartMethod};

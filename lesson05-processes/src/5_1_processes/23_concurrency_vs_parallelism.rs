@@ -11,7 +11,8 @@
 //! Observe: a child counts without pause, and the main process watches the count. On one processor it grows too,
 //! because the two take turns; but never while the main process itself is on the processor. That is what is
 //! checked: the count has changed, and this process was not interrupted in between (the kernel counts that).
-//! Try: `taskset -c 0 cargo run -p lesson05-processes --bin concurrency_vs_parallelism`: what says the second line?
+//! Try: `taskset -c 0 cargo run -p lesson05-processes --bin concurrency_vs_parallelism`: what does the second line
+//! say, after a search of 20 seconds, and why?
 
 use common::{AtomicValue, Process, cpu};
 use std::fs;

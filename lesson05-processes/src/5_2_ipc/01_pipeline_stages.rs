@@ -12,7 +12,8 @@
 //! Observe: all three run at the same time, and a number moves on as soon as it is there. No stage knows how many
 //! will come: a stage ends when the one before it has closed its pipe, and then its own pipe is closed as well.
 //! Each line is printed before that, so the lines come in this order, and it is enough to join the last stage.
-//! Try: put a stage between the second and the third that lets even numbers pass only. What has to be changed?
+//! Try: put a stage between the second and the third that lets even numbers pass only. What has to be changed in the
+//! other stages, and what is the sum now?
 
 use common::connection::RecvError;
 use common::{Process, Receiver, Sender, one_way_pipe};

@@ -1,4 +1,4 @@
-//! # 5.2 Why IPC: launching and controlling other programs (Python Processes)
+//! # 5.2 Why IPC: starting and controlling other programs (Python Processes)
 //!
 //! A program starts other programs, as a shell does: it joins two by a pipe, reads how each has ended, and kills one.
 //!

@@ -12,7 +12,8 @@
 //! Observe: the lock belongs to the file, so that programs which have not started each other can use it: they need to
 //! know the path only. It is free again when its guard is dropped, also if the process is killed. It keeps
 //! those out who ask for it; who just writes is not stopped. (Since Rust 1.89, `File::lock` does the same.)
-//! Try: leave out the line with the lock, and run it some times. How many additions are lost, and is it an error?
+//! Try: leave out the line with the lock, and run it some times. How many additions are lost, and does anybody report
+//! an error?
 
 use common::Process;
 use nix::fcntl::{Flock, FlockArg};

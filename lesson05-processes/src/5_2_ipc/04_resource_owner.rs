@@ -11,7 +11,8 @@
 //! Observe: four customers ask at the same time, and no ticket is given twice or left out. There is no lock, because
 //! there is nothing to lock: the number is an ordinary variable of one process, which takes one request after the
 //! other. A printer or a connection to a database is shared in the same way.
-//! Try: let each customer print its own tickets. Are they the same in each run? What is it that never changes?
+//! Try: let each customer print its number and its tickets as it gets them. Are they the same in each run? What is it
+//! that never changes?
 
 use common::{Process, Queue, Receiver, Sender, one_way_pipe};
 

@@ -1,4 +1,4 @@
-//! # 5.2 A race, and its end (Python Processes)
+//! # 5.2 Challenges of IPC: a race (Python Processes)
 //!
 //! To add one is to read, to add and to write; two who do that at the same time lose what one has written.
 //!
@@ -10,7 +10,8 @@
 //!
 //! Observe: nobody writes anything wrong. Each process reads a number, adds one, and writes it, and meanwhile the other
 //! has written another one. `update` holds the lock of the value from the reading to the writing.
-//! Try: print how many were lost. Let both add ten times only: is nothing lost then? Would you rely on that?
+//! Try: print how many were lost in each of the counts. Then let both add ten times only (`TIMES`): is nothing lost
+//! then? Would you rely on that?
 
 use common::sync::Barrier;
 use common::{Process, Value};

@@ -1,4 +1,4 @@
-//! # 5.2 A critical section (Python Processes, outline)
+//! # 5.2 Challenges of IPC: a critical section (Python Processes, outline)
 //!
 //! Two values that belong together are changed in one section that nobody else may enter meanwhile.
 //!
@@ -12,7 +12,7 @@
 //! Observe: each value has a lock of its own, and each single change is safe. That is not enough: between the two
 //! changes the money is in neither account, and whoever looks then sees it missing. The section from the first change
 //! to the last needs one lock, for those who read as well.
-//! Try: lock in the writer only. Is it enough? Then lock in the reader only.
+//! Try: take the lock in `transfer` only: what does the second line say? Then take it in `is_money_missing` only.
 
 use common::sync::Lock;
 use common::{Process, Value};

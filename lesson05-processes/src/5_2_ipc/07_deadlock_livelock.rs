@@ -1,4 +1,4 @@
-//! # 5.2 Deadlock and livelock (Python Processes)
+//! # 5.2 Challenges of IPC: deadlock and livelock (Python Processes)
 //!
 //! Two processes that each hold what the other one wants wait for ever, unless somebody gives up.
 //!
@@ -12,7 +12,8 @@
 //! Observe: in the deadlock each holds one lock and waits for the other one; only a limit (or a kill) ends it. In the
 //! livelock both are polite: each lets go of its lock and tries again at the same moment, three times, and has got
 //! nowhere. Where all take the locks in one order, neither can happen.
-//! Try: let one of the polite ones wait a little longer than the other before it tries again. Who passes?
+//! Try: leave out both `meet.wait()?` of `be_polite`, so that the two are no longer in step: what does the second
+//! line say now? Why is that how livelocks end, and deadlocks are not?
 
 use common::Process;
 use common::sync::{Barrier, Lock};

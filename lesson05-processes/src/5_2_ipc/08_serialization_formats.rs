@@ -1,10 +1,10 @@
-//! # 5.2 A value as bytes (Python Processes)
+//! # 5.2 Challenges of IPC: a value as bytes (Python Processes)
 //!
 //! What goes from one memory into another is a row of bytes, and both sides must read it alike.
 //!
 //! ```console
 //! $ cargo run -p lesson05-processes --bin serialization_formats
-//! as a message: [N] bytes
+//! as a message: 21 bytes
 //! as JSON: 54 bytes: {"name":"Ada","year":1815,"fields":["maths","poetry"]}
 //! both came back as they were: true
 //! cut short: an error, and no half of a value
@@ -13,7 +13,8 @@
 //! Observe: JSON is text that every language reads; a message of `common` is shorter, and only this program reads it.
 //! Python's pickle is neither: it holds instructions, and who unpickles bytes of a stranger runs what he wrote. Bytes
 //! that serde reads can only become a value of the type that you have named, or an error.
-//! Try: rename a field in a second type and read the JSON as that. What does the error name?
+//! Try: derive `Deserialize` for a second type, whose field is `born` in the place of `year`, and read the JSON as
+//! that. What does the error name?
 
 use common::pipe;
 use serde::{Deserialize, Serialize};

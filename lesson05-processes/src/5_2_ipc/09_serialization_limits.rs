@@ -1,4 +1,4 @@
-//! # 5.2 What cannot be sent, and what is refused (Python Processes, outline)
+//! # 5.2 Challenges of IPC: what cannot be sent, and what is refused (Python Processes, outline)
 //!
 //! Not every value can become bytes, and not all bytes become a value.
 //!
@@ -13,7 +13,8 @@
 //! Observe: what has no meaning in another process, such as a thread or an open file, is no type that can be sent: the
 //! compiler says so, where Python finds it out when it runs. Bytes are read within limits and as one type. What a
 //! stranger sends gives an error, and nothing else.
-//! Try: add a `std::fs::File` to the tuple of the queue. What does the compiler say is missing?
+//! Try: add a `std::fs::File` to the tuple of the queue, in its type and in the `put`. What does the compiler say is
+//! missing?
 
 use common::connection::RecvError;
 use common::{Connection, Queue, pipe};

@@ -1,4 +1,4 @@
-//! # 5.2 Who is at the other end? (Python Processes)
+//! # 5.2 Challenges of IPC: who is at the other end (Python Processes)
 //!
 //! Whoever finds a port can knock; only who shows that he knows the key comes in, and the key is never sent.
 //!
@@ -13,7 +13,7 @@
 //! Observe: each side sends the other a random question, and wants the digest of the question and the key back. So who
 //! listens on the way learns no key, and an answer of yesterday is worth nothing today. What is said after that is in
 //! clear: between machines it belongs into a tunnel (`ssh -L`).
-//! Try: bind to `0.0.0.0` instead of `127.0.0.1`. Why is that an error?
+//! Try: bind to `0.0.0.0` instead of `127.0.0.1`. What does the error say, and which way out does it name?
 
 use common::Process;
 use common::connection::{AcceptError, Address, Client, Listener};

@@ -1,4 +1,4 @@
-//! # 5.2 Why Process IDs: signals (Python Processes)
+//! # 5.2 IPC mechanisms: signals (Python Processes; Python Processes, outline)
 //!
 //! Who knows the PID of a process can send it a signal; the process waits for the signal, or is ended by it.
 //!
@@ -15,7 +15,8 @@
 //! Observe: the child has blocked SIGUSR1, which is then kept until it asks for it: `wait` gives it to
 //! ordinary code, whereas a handler may do next to nothing. For SIGTERM the child has arranged nothing, so that signal
 //! ends it. The parent waits for the first `ready`, because SIGUSR1 would end a child that has not blocked it yet.
-//! Try: send SIGUSR1 three times without waiting for `ready`. How many does the child count, and why?
+//! Try: wait for `ready` once, then send SIGUSR1 three times, and SIGTERM a second later. How many does the child
+//! count, and why?
 
 use common::{Process, Sender, one_way_pipe};
 use nix::sys::signal::{SigSet, Signal, kill};

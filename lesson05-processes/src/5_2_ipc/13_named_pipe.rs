@@ -1,4 +1,4 @@
-//! # 5.2 IPC mechanisms: named pipe (Python Processes, outline)
+//! # 5.2 IPC mechanisms: a named pipe (Python Processes, outline)
 //!
 //! A named pipe is a pipe with a path: two processes that know the path need nothing else to meet.
 //!
@@ -13,8 +13,8 @@
 //! Observe: `open` waits until both a reader and a writer are there, and so no start can come too early. What is
 //! written passes through the kernel and never through a file: the size stays 0. The reading ends when the writer has
 //! closed its end. The path stays until somebody removes it.
-//! Try: in another terminal `mkfifo x; cat x`, and in a third one `ls > x`. Who waits for whom? And what if two
-//! write?
+//! Try: in another terminal `mkfifo x; cat x`, and in a third one `ls > x`: who waits for whom? Then `cat x` again,
+//! and two that write at the same time: `(ls & ls /) > x`.
 
 use common::Process;
 use nix::sys::stat::Mode;

@@ -1,4 +1,4 @@
-//! # 5.2 IPC mechanisms: message queues (Python Processes, outline)
+//! # 5.2 IPC mechanisms: a POSIX message queue (Python Processes, outline)
 //!
 //! The kernel keeps the messages of a POSIX queue, and gives out the one with the highest priority first.
 //!
@@ -16,6 +16,7 @@
 //! the oldest comes first. Each receive gives one whole message, where a pipe has bytes only. The name
 //! lasts until it is unlinked, the queue until nobody has it open.
 //! Try: receive once more than was sent. Does the queue tell the receiver that nobody will send, as a pipe does?
+//! (Ctrl-C ends the program.)
 
 use common::Process;
 use nix::mqueue::{MQ_OFlag, MqAttr, mq_open, mq_receive, mq_send, mq_unlink};

@@ -1,4 +1,4 @@
-//! # 5.2 IPC mechanisms: message queues of System V (Python Processes, outline)
+//! # 5.2 IPC mechanisms: a System V message queue (Python Processes, outline)
 //!
 //! A System V queue has a number instead of a name, and each message is of a kind by which it can be asked for.
 //!

@@ -1,4 +1,4 @@
-//! # 5.2 IPC mechanisms: shared memory of POSIX (Python Processes, outline)
+//! # 5.2 IPC mechanisms: POSIX shared memory (Python Processes, outline)
 //!
 //! `shm_open` gives a name to memory, `mmap` shows it in a process, `shm_unlink` takes the name away.
 //!
@@ -14,7 +14,8 @@
 //! Observe: the name is a file, and so are its rights and its length. Unlinking takes the name only: who has mapped
 //! the memory keeps it, and the last of them frees it. `SharedMemory` is the same in one step, and removes
 //! the name of a program that was killed; here the file in /dev/shm would stay.
-//! Try: let the child call `shm_unlink` too. What does the parent's call say then?
+//! Try: let the child call `shm_unlink` too, at its end. What does the call of the parent say then, and what has it
+//! read before?
 
 use common::Process;
 use common::ipc::Mapping;

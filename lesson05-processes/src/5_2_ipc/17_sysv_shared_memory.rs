@@ -1,4 +1,4 @@
-//! # 5.2 IPC mechanisms: shared memory of System V (Python Processes, outline)
+//! # 5.2 IPC mechanisms: System V shared memory (Python Processes, outline)
 //!
 //! A segment is made with `shmget`, attached with `shmat`, detached with `shmdt` and removed with `shmctl`.
 //!
@@ -13,7 +13,8 @@
 //! Observe: the number of the segment is all that the child is given, and any program of the same user could attach it
 //! by that. A segment that nobody removes outlives all processes: `ipcs -m` lists it, with how many have it
 //! attached, and `ipcrm -m NUMBER` removes it.
-//! Try: sleep for a minute before `drop(segment)`, and look at `ipcs -m` in another terminal before and after.
+//! Try: sleep for a minute before `drop(segment)`, and for another one after it, and look at `ipcs -m` in another
+//! terminal both times: what has changed in the row of the segment?
 
 use common::Process;
 use common::ipc::Segment;

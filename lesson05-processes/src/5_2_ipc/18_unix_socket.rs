@@ -1,4 +1,4 @@
-//! # 5.2 Processes talk through sockets: by a path (Processes, CIS 41B)
+//! # 5.2 IPC mechanisms: a Unix socket (Processes, CIS 41B)
 //!
 //! A Unix socket has a path, and gives each process that comes to it a connection of its own, in both directions.
 //!
@@ -14,8 +14,8 @@
 //! Observe: no answer goes to the wrong client, as it might if both had read from one named pipe. The server has the
 //! PID of each from the kernel and not from the client, who could lie. The clients may come before `accept` is called:
 //! since `bind` the kernel keeps them waiting.
-//! Try: for two processes that are parent and child, `UnixStream::pair()` needs no path. How does the child get its
-//! half? (`common::connection::Handle`)
+//! Try: for parent and child, `UnixStream::pair()` needs no path: give one half to the child, as a
+//! `common::connection::Handle`. Whose PID does the kernel name for such a half, and why?
 
 use common::Process;
 use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};

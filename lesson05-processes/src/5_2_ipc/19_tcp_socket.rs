@@ -1,4 +1,4 @@
-//! # 5.2 Processes talk through sockets: across systems (Processes, CIS 41B)
+//! # 5.2 IPC mechanisms: a TCP socket (Processes, CIS 41B)
 //!
 //! A TCP socket has an address and a port in place of a path, so that the other process may be on another machine.
 //!
@@ -11,9 +11,11 @@
 //! ```
 //!
 //! Observe: port 0 lets the system choose one that is free. The client has a port as well, and both sides name the
-//! same two. TCP carries a stream of bytes: where one write ended and the next began does not arrive. The document says
-//! that pipes reach other systems too: ordinary ones do not, for that one needs a socket.
-//! Try: bind to `0.0.0.0:0` and send to it with `nc` from another computer. Who can reach the server now?
+//! same two. TCP carries a stream of bytes: where one write ended and the next began does not arrive.
+//! *Processes, CIS 41B* says that processes talk "across systems" through "sockets and pipes": an ordinary pipe does
+//! not leave its system, for that one needs a socket.
+//! Try: leave the `shutdown` of the client out, and end the program by Ctrl-C. What did each side wait for? Then bind
+//! to `0.0.0.0:0`, which is every address of this machine: who else could be the first client now?
 
 use common::Process;
 use std::io::{self, Read, Write};

@@ -19,7 +19,8 @@
 //! Observe: the events of keyboard and network mix as they happen, and the loop needs no thread for that. The alarm is
 //! the first of the three pipes and the last to speak, as it waits until the loop has seen the end of the others: a
 //! program that received from one pipe after the other would wait for it for ever.
-//! Try: let the loop handle an event for half a second. What happens to the events of the others meanwhile?
+//! Try: let the loop sleep for half a second before it prints an event. How long does the program take now, and are
+//! any events lost meanwhile?
 
 use common::connection::{RecvError, wait};
 use common::sync::Event;

@@ -1,4 +1,4 @@
-//! # 5.3 Pipe (multiprocessing Module)
+//! # 5.3 A pipe: a message from a child (multiprocessing Module)
 //!
 //! A child sends one message through its end of a pipe; the parent receives it from the other.
 //!

@@ -1,4 +1,4 @@
-//! # 5.3 Pipe Example (Python Processes)
+//! # 5.3 A pipe: two processes, one end each (Python Processes)
 //!
 //! Each process has one end of a pipe; values of several kinds travel as the variants of one type.
 //!
@@ -19,8 +19,8 @@
 //! ```
 //!
 //! Observe: nothing is received before it is sent, but the two sides take turns as they like.
-//! Try: leave out the last message. The child goes on waiting until the other end closes: what does
-//! it print then?
+//! Try: leave out the last message, `End`. The child goes on waiting until the other end closes: which line is
+//! missing then, and what does it say instead?
 
 use common::{Connection, Process};
 use serde::{Deserialize, Serialize};

@@ -1,4 +1,4 @@
-//! # 5.3 Pipe features and methods (Python Processes)
+//! # 5.3 A pipe: features and methods (Python Processes)
 //!
 //! A pipe of one direction: ask whether something has come, receive it, and see the end.
 //!
@@ -11,11 +11,11 @@
 //! send on the receiving end: does not compile
 //! ```
 //!
-//! Observe: `poll` answers at once (in Python too: a timeout that is left out is 0, not for ever), and
-//! `poll_timeout` as soon as something is there. The end is an error of its own, `Eof`. It is seen because
-//! no other copy of the sending end is open: the parent's went to the child with the argument. The last
-//! line reports no event: the compiler has refused the attempt.
-//! Try: add `receiver.send(&"back".to_string())?;`. Which method is missing, and for which type?
+//! Observe: `poll` answers at once, and `poll_timeout` as soon as something is there. (*Python Processes* writes
+//! `poll(timeout=None)`: in Python the default is 0, which does not wait, and `None` waits for ever.) The end is an
+//! error of its own, `Eof`. It is seen because no other copy of the sending end is open: the parent's went to the
+//! child with the argument. The last line reports no event: the compiler has refused the attempt.
+//! Try: add `receiver.send(&"back".to_string())?;`. What does the compiler say about `send`, and for which type?
 
 use common::connection::RecvError;
 use common::{Process, Sender};

@@ -1,4 +1,4 @@
-//! # 5.3 Shared Memory Example (Python Processes)
+//! # 5.3 `SharedMemory`: an array, by its name (Python Processes)
 //!
 //! A block of memory has a name; another process opens it by that name and changes the numbers in it.
 //!

@@ -1,4 +1,4 @@
-//! # 5.3 `mp.shared_memory` Methods (Python Processes)
+//! # 5.3 `SharedMemory` and `ShareableList`: methods (Python Processes)
 //!
 //! A block and a list in shared memory go to a child as their names; what it changes is changed here.
 //!
@@ -12,7 +12,8 @@
 //! ```
 //!
 //! Observe: items of several kinds lie in one list, and each keeps the room that it began with.
-//! Try: let the child write a text of nine characters in the place of "hello". What does it say?
+//! Try: let the child write "nine char" in the place of "hello". What does it say, and what is in the list
+//! afterwards?
 
 use common::shared_memory::SharedMemoryError;
 use common::{Process, ShareableList, SharedMemory};

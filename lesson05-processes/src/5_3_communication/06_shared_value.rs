@@ -1,4 +1,4 @@
-//! # 5.3 `mp.Value()` Example (Python Processes)
+//! # 5.3 `Value`: an integer and a double (Python Processes)
 //!
 //! Two values in shared memory: what a child makes of them, its parent sees.
 //!
@@ -10,7 +10,8 @@
 //!
 //! Observe: the child has got handles, not copies. `update` reads and writes under the value's lock; Python's
 //! `shared_int.value += 1` takes the lock twice, once to read and once to write.
-//! Try: give the worker plain numbers, `(10, 3.14)`, instead. What does the parent print then?
+//! Try: let the worker take plain numbers, `(i32, f64)`, print them changed, and be given `(10, 3.14)`. What does the
+//! parent print then?
 
 use common::{Process, Value};
 
@@ -19,7 +20,7 @@ fn worker_value((shared_int, shared_float): (Value<i32>, Value<f64>)) {
     shared_float.update(|number| *number *= 2.0);
 }
 
-#[expect(clippy::approx_constant, reason = "the number of the document")]
+#[expect(clippy::approx_constant, reason = "the number of Python Processes")]
 fn main() -> common::Result<()> {
     common::init();
     let shared_int = Value::new(10)?;

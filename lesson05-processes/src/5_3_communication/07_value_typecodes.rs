@@ -1,4 +1,4 @@
-//! # 5.3 `mp.Value` type codes (Python Processes)
+//! # 5.3 `Value`: type codes (Python Processes)
 //!
 //! Where Python says by a letter what a shared value is, the value's type says it in Rust.
 //!
@@ -21,6 +21,9 @@
 //! ```
 //!
 //! Observe: a long of C has as many bytes as the system likes (4 on Windows), an `i64` has 8 everywhere.
+//! *Python Processes* calls 'b' "boolean" at one place and "signed char" at another: it is a number of one byte, and
+//! Python has no code for a boolean, where Rust has `Value::new(true)`. (Its link to a full list leads nowhere: these
+//! fourteen are all.)
 //! Try: make a `Value::new(200i8)`. What does the compiler say? In Python the value would be -56.
 
 use common::Value;

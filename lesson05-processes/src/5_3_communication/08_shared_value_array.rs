@@ -1,4 +1,4 @@
-//! # 5.3 `mp.Array()` Example (Python Processes; Process Communication and Barriers)
+//! # 5.3 `Value` and `Array`: all elements under one lock (Python Processes; Process Communication and Barriers)
 //!
 //! A value and an array go to one child, which writes the one and changes every element of the other.
 //!
@@ -15,7 +15,7 @@
 
 use common::{Array, Process, Value};
 
-#[expect(clippy::approx_constant, reason = "the number of the document")]
+#[expect(clippy::approx_constant, reason = "the number of Python Processes")]
 fn f((n, a): (Value<f64>, Array<i32>)) {
     n.set(3.1415927);
     for number in a.lock().iter_mut() {

@@ -1,4 +1,4 @@
-//! # 5.3 `mp.Array()` Example: a count and counts (Python Processes; Process Communication and Barriers)
+//! # 5.3 `Value` and `Array`: a count and counts (Python Processes; Process Communication and Barriers)
 //!
 //! Five processes add to one count and to one element each; the lock keeps every one of the additions.
 //!
@@ -9,8 +9,8 @@
 //! ```
 //!
 //! Observe: `update` is one step for all others, because it holds the lock from the reading to the writing.
-//! Try: add with `count.set(count.get() + 1)`, and many more times. How much is lost? Do the same with
-//! `counts`: why is nothing lost there?
+//! Try: add with `count.set(count.get() + 1)`, and 100 000 times. How much is lost? Add to `counts` in the same way:
+//! why is nothing lost there?
 
 use common::{Array, Process, Value};
 

@@ -1,4 +1,4 @@
-//! # 5.3 Value and Array (multiprocessing Module)
+//! # 5.3 `Value` and `Array`: four workers (multiprocessing Module)
 //!
 //! Four processes change one value and one array; each change is one step, so none of them is lost.
 //!
@@ -8,9 +8,12 @@
 //! Shared Array: [4, 5, 6, 7, 8]
 //! ```
 //!
-//! Observe: the value and the array have a lock each, and `update` holds it for one addition. (The document
-//! has `+= 1` there, which in Python is a reading and a writing: now and then it loses one, and prints 3.)
-//! Try: take `shared_array.lock()` once and add to all elements under it. What has changed for the others?
+//! Observe: the value and the array have a lock each, and `update` holds it for one addition.
+//! *multiprocessing Module* says that both "are synchronized and can be used safely", and adds with `+= 1`: in Python
+//! that is a reading and a writing, each with the lock and nothing in between, so that its own program now and then
+//! prints 3. What Python needs there, `with shared_value.get_lock():`, no document of the course names.
+//! Try: in the place of the loop, take `shared_array.lock()` once, and add to all elements of the slice that it
+//! gives. The output is the same: what can the others no longer see?
 
 use common::{Array, Process, Value};
 

@@ -1,4 +1,4 @@
-//! # 5.3 Queue: producer and consumer (Processes, CIS 41B)
+//! # 5.3 `Queue`: producer and consumer (Processes, CIS 41B)
 //!
 //! A queue with few places holds the producer back until the consumer has made room.
 //!
@@ -16,7 +16,8 @@
 //! ```
 //!
 //! Observe: the producer waits for the consumer, and nobody has to tell it.
-//! Try: `Queue::new()`. How far ahead can the producer be now?
+//! Try: `Queue::new()` in the place of `Queue::bounded(2)`. How far ahead can the producer be now, and what does the
+//! last line say?
 
 use common::{AtomicValue, Process, Queue};
 use std::thread::sleep;

@@ -1,4 +1,4 @@
-//! # 5.3 `Manager()` Example 1 (Python Processes)
+//! # 5.3 `Manager`, Example 1: a list and a dictionary (Python Processes)
 //!
 //! Three processes put their names into one list and one dictionary, which live in a fourth: the manager's server.
 //!
@@ -10,8 +10,8 @@
 //!
 //! Observe: the names begin at 2, because the manager's server was the first process; and two names can have the
 //! same number, because other processes append between the two calls of one.
-//! Try: `shared_dict.insert(&name, &0)?` first, and `shared_list.push(&name)?` after it. Which numbers can the
-//! list's length still be?
+//! Try: ask for the length before the `push`, and insert that. Which numbers can come now, and can two names have the
+//! same one?
 
 use common::manager::{DictProxy, ListProxy};
 use common::{Manager, Process, process};

@@ -1,4 +1,4 @@
-//! # 5.3 `mp.Manager()` Methods (Python Processes)
+//! # 5.3 `Manager`: methods (Python Processes)
 //!
 //! Everything that a manager makes, used once by a child that has nothing but the proxies.
 //!

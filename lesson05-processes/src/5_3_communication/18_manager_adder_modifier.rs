@@ -1,4 +1,4 @@
-//! # 5.3 Manager (multiprocessing Module)
+//! # 5.3 `Manager`: adder and modifier (multiprocessing Module)
 //!
 //! One process fills a list of a manager, then another one changes every element of it.
 //!
@@ -9,9 +9,11 @@
 //! Final list: [0, 2, 4, 6, 8]
 //! ```
 //!
-//! Observe: an element is got as a copy; to change it in the list, it is set again.
-//! Try: start both children before you join one. What can the list look like then? And with `update` in the place
-//! of `get` and `set`?
+//! Observe: an element is got as a copy; to change it in the list, it is set again. (As *multiprocessing Module*
+//! prints it, the program ends with a NameError: it imports `Manager` by its name, and then calls
+//! `multiprocessing.Manager()`.)
+//! Try: start both children before you join one, and let the adder sleep for 10 ms before each `push`. Which numbers
+//! are doubled now, and what would have to wait for what?
 
 use common::manager::ListProxy;
 use common::{Manager, Process};

@@ -10,9 +10,10 @@
 //! parent: got back {"apples": 3, "pears": 5, "plums": 7}
 //! ```
 //!
-//! Observe: nobody calls a `pickle`: the type of the connection says what is sent, and the rest follows. Bytes are
-//! needed because the two processes have two memories (not because processors are binary: an address of one memory
-//! means nothing in the other).
+//! Observe: nobody calls a `pickle`: the type of the connection says what is sent, and the rest follows.
+//! *Processes, CIS 41B* says that data must be binary because "processors communicate with binary data": bytes are
+//! needed because the two processes have two memories, also on one processor; an address of the one means nothing in
+//! the other.
 //! Try: send a `HashMap` instead of a `BTreeMap`. Why do the printed lines change from run to run?
 
 use common::{Connection, Process, pipe};

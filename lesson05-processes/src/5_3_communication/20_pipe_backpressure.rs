@@ -11,7 +11,8 @@
 //!
 //! Observe: nothing is lost and nothing is an error: the sender rests, and its memory does not grow. That is called
 //! back-pressure. A queue grows instead, unless it is bounded.
-//! Try: have the parent join the child before it receives. Why does the program hang, and how would a `Queue` do?
+//! Try: have the parent join the child before it receives. Why does the program hang? Then make it a `Queue`, which
+//! has `put` and `get`: why does it not hang any more?
 
 use common::{AtomicValue, Process, Sender, one_way_pipe};
 use std::thread::sleep;

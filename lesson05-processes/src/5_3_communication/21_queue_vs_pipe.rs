@@ -11,8 +11,10 @@
 //! ```
 //!
 //! Observe: over the pipe an answer comes back to who has asked; a queue does not know who has put. A pipe says that
-//! its other end is gone; a queue has no other end, and says nothing until it is shut down.
-//! Try: give the same end of the pipe to two children that ask at the same time. Whose answer does each get?
+//! its other end is gone; a queue has no other end, and says nothing until it is shut down. *multiprocessing Module*
+//! warns of two processes at one end of a pipe, who may get parts of one message each: here an end has one owner.
+//! Try: start a second child with `other`. What does the compiler say, and how would you give two children a pipe
+//! each?
 
 use common::{Connection, Process, Queue, Value, pipe};
 

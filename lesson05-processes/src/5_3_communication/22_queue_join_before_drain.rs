@@ -1,4 +1,4 @@
-//! # 5.3 Join before you drain (Python Processes)
+//! # 5.3 `Queue`: join before you drain (Python Processes)
 //!
 //! A child puts far more than a pipe holds; its parent joins it first, and gets everything afterwards.
 //!
@@ -13,7 +13,8 @@
 //! Observe: Python hangs at the join. Its `put` only hands the item to a thread of the child, the feeder, which
 //! writes it into a pipe of 64 KiB; the child cannot end before the feeder has written everything, and nobody reads.
 //! The mended Python order is: get first, then join. Here `put` itself has copied the item into memory that both see.
-//! Try: `Queue::bounded(10)`. Who waits for whom now, and why does the mended order help here too?
+//! Try: `Queue::bounded(10)`: who waits for whom now? Then get 64 items before the join, as the mended Python program
+//! does: why does that help here too?
 
 use common::{Process, Queue};
 

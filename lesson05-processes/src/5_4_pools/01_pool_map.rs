@@ -1,4 +1,4 @@
-//! # 5.4 Pool map, Example 1 (Python Processes)
+//! # 5.4 `Pool::map`, Example 1: one hundred sums (Python Processes)
 //!
 //! `map` gives one hundred long sums to four workers and waits for all of them.
 //!
@@ -8,8 +8,10 @@
 //! [50000005000000, 50000015000001, 50000025000003, 50000035000006, [..]]
 //! ```
 //!
-//! Observe: the sums stand in the order of their arguments, whoever finished first.
-//! Try: the document's own size, `-- 100000000`; then a pool of 1. How much longer does it take?
+//! Observe: the sums stand in the order of their arguments, whoever finished first. (*Python Processes* shows the
+//! first line only; its program prints the list as well.)
+//! Try: a pool of 1: how much longer does it take? Then the size of *Python Processes*, `-- 100000000`, with 4
+//! workers again.
 
 use common::{Log, Pool};
 use std::hint::black_box;

@@ -1,8 +1,8 @@
-//! # 5.4 Process pools: Pool and `map()` (Python Processes)
+//! # 5.4 `Pool::map`: two workers, five names (Python Processes)
 //!
 //! Two workers share five names; which worker takes which name is nobody's decision.
 //!
-//! ```console,any-order,pids:2,elapsed:1.5..
+//! ```console,any-order,pids:2,elapsed:1.5..30
 //! $ cargo run -p lesson05-processes --bin pool_map_names
 //! John, [PID]
 //! Mary, [PID]
@@ -11,8 +11,10 @@
 //! George, [PID]
 //! ```
 //!
-//! Observe: two process ids, and 1.5 seconds: one of the two has three names to do.
-//! Try: take the pause out. Why may one worker do all of the work then?
+//! Observe: two process ids, and 1.5 seconds: one of the two has three names to do. The lines mix as they are
+//! printed. In *Python Processes* they stand in groups, one for each worker: there, a process that prints into a pipe
+//! or a file keeps its lines until it has many or ends.
+//! Try: take the pause out, and run it some times. Why may one worker do nearly all of the work then?
 
 use common::Pool;
 use std::process;

@@ -1,8 +1,8 @@
-//! # 5.4 Process pools: tuples as arguments (Python Processes)
+//! # 5.4 `Pool::map`: tuples as arguments (Python Processes)
 //!
 //! The function of a `map` has one argument, and that may be a tuple.
 //!
-//! ```console,any-order,pids:2,elapsed:2..
+//! ```console,any-order,pids:2,elapsed:2..30
 //! $ cargo run -p lesson05-processes --bin pool_map_tuples
 //! Numbers list: [(1, 2), (11, 52), (12, 62), (13, 72), (1312, 2272), (1332, 732), (13434, -23272)]
 //! PID = [PID]: 1 + 2 = 3  <- after 1
@@ -16,7 +16,7 @@
 //!
 //! With four workers the same list is done in half the time:
 //!
-//! ```console,any-order,pids:4,elapsed:1..
+//! ```console,any-order,pids:4,elapsed:1..30
 //! $ cargo run -p lesson05-processes --bin pool_map_tuples -- 4
 //! Numbers list: [(1, 2), (11, 52), (12, 62), (13, 72), (1312, 2272), (1332, 732), (13434, -23272)]
 //! PID = [PID]: 1 + 2 = 3  <- after 1
@@ -28,8 +28,11 @@
 //! PID = [PID]: 13434 + -23272 = -9838  <- after 1
 //! ```
 //!
-//! Observe: nothing says in which order the tuples are done, only that all of them are.
-//! Try: write `fn add_two_numbers(number1: i64, number2: i64)` and call `starmap`.
+//! Observe: nothing says in which order the tuples are done, only that all of them are. *Python Processes* points to
+//! its output, where `(1, 2)` "wasn't the first tuple processed": it was, in the output that it shows; both can
+//! happen. The line `Numbers list` is printed with four workers too, though *Python Processes* leaves it out there.
+//! Try: write `fn add_two_numbers(number1: i64, number2: i64)` and call `starmap` in the place of `map`. Which lines
+//! of the output change?
 
 use common::Pool;
 use std::process;

@@ -1,4 +1,4 @@
-//! # 5.4 Pool `apply_async`, Example 2 (Python Processes)
+//! # 5.4 `apply_async`, Example 2: ask now, get later (Python Processes)
 //!
 //! `apply_async` returns at once; `get` waits for the value.
 //!
@@ -9,7 +9,8 @@
 //! ```
 //!
 //! Observe: the values stand in the order in which they were asked for, whoever was first.
-//! Try: print how many of the results are ready (`is_ready`) right before they are collected.
+//! Try: print how many of the results are ready (`is_ready`) right before they are collected, and once more after a
+//! pause of 50 ms. When does `get` not wait at all?
 
 use common::{Log, Pool};
 use std::hint::black_box;

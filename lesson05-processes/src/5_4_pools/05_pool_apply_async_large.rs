@@ -1,4 +1,4 @@
-//! # 5.4 Pool `apply_async` over a large range, Example 3 (Python Processes)
+//! # 5.4 `apply_async`, Example 3: a large range (Python Processes)
 //!
 //! One hundred calls that take long: all of them are asked for before the first is done.
 //!
@@ -8,8 +8,10 @@
 //! [50000005000000, 50000015000001, 50000025000003, 50000035000006, [..]]
 //! ```
 //!
-//! Observe: the same program as `pool_map` in other words, and the same time.
-//! Try: the document's own size, `-- 100000000`; watch the workers with `top` meanwhile.
+//! Observe: the same program as `pool_map` in other words, and the same time. (The line with the time has a clock
+//! here too, which *Python Processes* leaves out in this one example.)
+//! Try: the size of *Python Processes*, `-- 100000000`, and `top` in another terminal: how many processes compute,
+//! and which one does not?
 
 use common::{Log, Pool};
 use std::hint::black_box;

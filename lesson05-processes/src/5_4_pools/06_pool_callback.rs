@@ -1,4 +1,4 @@
-//! # 5.4 Pool `apply_async` with a callback, Example 4 (Python Processes)
+//! # 5.4 `apply_async`, Example 4: a callback (Python Processes)
 //!
 //! A callback collects each value when it is there; `close` and `join` tell when that is all.
 //!
@@ -10,9 +10,11 @@
 //! [500[..], 500[..], 500[..], [..]]
 //! ```
 //!
-//! Observe: the loop takes next to no time; the callback runs in this process, in a thread of the pool,
-//! so it may use what this process has, behind a mutex.
-//! Try: run it twice and compare the lists. Why is the order another one each time? Sort them, and look again.
+//! Observe: the loop takes next to no time. *Python Processes* says that the callback runs "in the main thread of the
+//! program": it runs in the main process, so that it may use what this process has, but in a thread of the pool, so
+//! that it does that behind a mutex. (The list is printed as well; *Python Processes* does not show it.)
+//! Try: print the name of the thread (`std::thread::current().name()`) in `main`, and in `log_result` for the first
+//! value. Then run it twice and compare the lists: why is the order another one each time?
 
 use common::{Log, Pool};
 use std::hint::black_box;

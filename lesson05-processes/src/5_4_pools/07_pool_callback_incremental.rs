@@ -1,15 +1,15 @@
-//! # 5.4 Adding jobs over time, Example 5 (Python Processes)
+//! # 5.4 `apply_async`, Example 5: adding jobs over time (Python Processes)
 //!
 //! A pool takes jobs until it is closed, and works on the first ones meanwhile.
 //!
-//! ```console,elapsed:3..
+//! ```console,elapsed:3..30
 //! $ cargo run -p lesson05-processes --bin pool_callback_incremental
 //! [TIME]| Finished:  = [SECONDS]
 //! [50000005000000, 50000015000001, 50000025000003, 50000035000006]
 //! ```
 //!
 //! Observe: three seconds are the pauses; the sums cost nothing more, because they are done during them.
-//! Try: without the pauses, in what order do the sums come?
+//! Try: take the pauses out, and run it some times. In what order do the sums come, and how long does it take?
 
 use common::{Log, Pool};
 use std::hint::black_box;

@@ -11,8 +11,8 @@
 //! ```
 //!
 //! Observe: a panic in a worker ends one call, with its message, and not the worker.
-//! Try: `std::process::abort()` instead of the panic. What becomes of the executor? And with
-//! `ProcessPoolExecutor::builder().replace_workers()`?
+//! Try: `std::process::abort()` instead of the panic, and submit `square` once more at the end: what does its result
+//! say? And with `ProcessPoolExecutor::builder().max_workers(2).replace_workers().build()?`?
 
 use common::ProcessPoolExecutor;
 use common::executor::as_completed;

@@ -1,19 +1,19 @@
-//! # 5.4 Worker pools: a list of URLs (multiprocessing Module)
+//! # 5.4 `Pool::map`: a list of URLs (multiprocessing Module)
 //!
 //! Five workers do ten things that take two seconds each; `map` keeps the order of the results.
 //!
-//! ```console,any-order,elapsed:4..
+//! ```console,any-order,elapsed:4..30
 //! $ cargo run -p lesson05-processes --bin pool_urls
 //! Processing http://example.com/page0...
 //! Processing http://example.com/page1...
 //! Processing http://example.com/page2...
 //! Processing http://example.com/page3...
 //! Processing http://example.com/page4...
-//! Processing http://example.com/page5...
-//! Processing http://example.com/page6...
-//! Processing http://example.com/page7...
-//! Processing http://example.com/page8...
-//! Processing http://example.com/page9...
+//! Processing http://example.com/page5...  <- after 1
+//! Processing http://example.com/page6...  <- after 2
+//! Processing http://example.com/page7...  <- after 3
+//! Processing http://example.com/page8...  <- after 4
+//! Processing http://example.com/page9...  <- after 5
 //! Content of http://example.com/page0  <- after all above
 //! Content of http://example.com/page1  <- after above
 //! Content of http://example.com/page2  <- after above
@@ -26,8 +26,9 @@
 //! Content of http://example.com/page9  <- after above
 //! ```
 //!
-//! Observe: two rounds of two seconds, not ten.
-//! Try: 4 workers, then 10. When does another worker no longer help?
+//! Observe: two rounds of two seconds, not ten: whoever has done a page takes the next one, so page 5 is begun after
+//! page 0, page 6 after page 1. The results come when all are there, in the order of the pages.
+//! Try: 4 workers, then 10, then 20. How long does it take, and when does another worker no longer help?
 
 use common::Pool;
 use std::thread::sleep;

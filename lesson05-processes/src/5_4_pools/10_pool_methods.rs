@@ -1,4 +1,4 @@
-//! # 5.4 Worker pools: common methods and properties (multiprocessing Module)
+//! # 5.4 `Pool`: methods and properties (multiprocessing Module)
 //!
 //! All that a pool can be asked for, one after the other.
 //!
@@ -20,8 +20,9 @@
 //! terminated, task finished: false
 //! ```
 //!
-//! Observe: a callback has run when `get` returns.
-//! Try: leave `close` out. What does `join` say?
+//! Observe: a callback has run when `get` returns. The last pool is ended in the middle of its task, and that is also
+//! what happens to a pool that is dropped without `close` and `join` (in Python: at the end of `with Pool() as p`).
+//! Try: leave `close` out. Which lines change, and what does `join` say?
 
 use common::Pool;
 use common::pool::TaskError;

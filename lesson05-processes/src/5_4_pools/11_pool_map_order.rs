@@ -1,4 +1,4 @@
-//! # 5.4 Pool map: order and number (Processes, CIS 41B)
+//! # 5.4 `Pool::map`: order and number (Processes, CIS 41B)
 //!
 //! The results have the order of the arguments, and more workers than arguments stay idle.
 //!
@@ -11,7 +11,7 @@
 //! ```
 //!
 //! Observe: the first argument takes longest, and its result still comes first.
-//! Try: 5 workers and 5 runs; how many different workers are used, each time?
+//! Try: a pair of 5 workers and 5 runs, with `pids.len()` printed in the place of the comparison. Is it always 5?
 
 use common::Pool;
 use std::collections::HashSet;

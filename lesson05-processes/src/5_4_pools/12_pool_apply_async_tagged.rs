@@ -1,4 +1,4 @@
-//! # 5.4 Pool `apply_async`: tagged results (Processes, CIS 41B)
+//! # 5.4 `apply_async`: tagged results (Processes, CIS 41B)
 //!
 //! Results that are collected by a callback come in the order in which the tasks end, so each says which
 //! task it is of.
@@ -13,8 +13,10 @@
 //! in order of submission: [1, 2, 3]
 //! ```
 //!
-//! Observe: only what callbacks collect is out of order; the list of results is not.
-//! Try: one worker. In what order do they come?
+//! Observe: *Processes, CIS 41B* says that the results "can be in a different order". That is so for what callbacks
+//! collect; the list of results that `apply_async` has given is in the order of submission, and `get` on each keeps
+//! it.
+//! Try: a pool of one worker. In what order do the callbacks come, and how long does it take?
 
 use common::Pool;
 use std::sync::Mutex;

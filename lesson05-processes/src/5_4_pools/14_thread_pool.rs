@@ -1,6 +1,6 @@
 //! # 5.4 Thread pools (Python Processes, outline)
 //!
-//! The same calls by threads and by processes: both use all processors, only processes survive a crash.
+//! The same calls by threads and by processes: threads are all in one process, and only processes survive a crash.
 //!
 //! ```console
 //! $ cargo run -p lesson05-processes --bin thread_pool
@@ -9,8 +9,11 @@
 //! processes, one of which crashes: Ok(0), the other: lost
 //! ```
 //!
-//! Observe: in Python the threads would take turns; here they run side by side, and start sooner.
-//! Try: let a thread abort as the worker does. How much of the program is left?
+//! Observe: in Python the threads would take turns; here they run side by side (`threads_in_parallel`), and start
+//! sooner. (*Python Processes, outline* has a heading "Thread pools:" with nothing below it: this is what belongs
+//! there.)
+//! Try: let the last two calls go to a `ThreadPool::new(2)?`: `map(crash_at_one, 0..2)`. How much of the program is
+//! left?
 
 use common::pool::TaskError;
 use common::{Pool, ThreadPool};

@@ -17,8 +17,8 @@
 //! Observe: the sum of the whole is put together from those of the parts, and both ways agree on it. There
 //! can be as many parts as there are numbers, but never more tasks than there are questions: so data
 //! parallelism grows with the data, and task parallelism with the program.
-//! Try: ask each of the four parts for its largest number. How do you put the four answers together? For
-//! which question are four answers not enough: how many numbers are above 50, or which one is the median?
+//! Try: ask each of the four parts for its largest number. How do you put the four answers together? For which
+//! question are four answers not enough: how many numbers are above 50, or which one is the median?
 
 use common::{Pool, Process, Sender};
 

@@ -1,4 +1,4 @@
-//! # 5.5 `map()` and `filter()` (Python Processes, outline)
+//! # 5.5 `map` and `filter` (Python Processes, outline)
 //!
 //! What an iterator does by `map` and `filter` in one process, `Pool::map` does in several.
 //!

@@ -67,8 +67,7 @@ fn main() -> common::Result<()> {
         .y_label("times as fast as one")
         .line(format!("the law for p = {p:.2}"), (1..=8).map(|n| (n.into(), 1.0 / law(n))))
         .line("measured", speedups)
-        .save(&path)
-        .map_err(std::io::Error::other)?;
+        .save(&path)?;
     println!("plot: {path}{}", if cfg!(feature = "plot") { "" } else { " needs --features plot" });
     Ok(())
 }

@@ -9,12 +9,12 @@
 //! computing: [SECONDS], as long as one after the other: true
 //! ```
 //!
-//! Observe: with one processor, four workers wait for four things in the time of one, but compute no faster than
-//! one worker. So a pool for waiting may be larger than the number of processors, and a pool for computing
-//! gains nothing by that. (A task computes until the kernel has counted 0.25 seconds on a processor for it;
-//! "as long" leaves a tenth for how coarsely that is counted.)
-//! Try: leave `set_affinity` out. Which line changes, and by how much? Then make it a pool of 2: which line
-//! changes now?
+//! Observe: with one processor, four workers wait for four things in the time of one, but compute no faster than one
+//! worker. *Python Processes* says that a pool "should not be greater than the number of CPUs": that holds for
+//! computing, which gains nothing by more; a pool for waiting may be larger. (A task computes until the kernel has
+//! counted 0.25 seconds on a processor for it; "as long" leaves a tenth for how coarsely that is counted.)
+//! Try: leave `set_affinity` out: which of the two times changes, and by how much? Then make it a pool of 2: which
+//! one changes now?
 
 use common::{Pool, cpu};
 use std::fs;

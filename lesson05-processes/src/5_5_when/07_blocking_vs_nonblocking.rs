@@ -17,7 +17,8 @@
 //! Observe: the worker waits for an event, so the order of the lines is no chance. Between the second call and
 //! `get` the parent goes on working, and it must: it is the one who sets the event. With `apply` in that place
 //! it would wait for a worker that waits for it, for ever.
-//! Try: `get_timeout` before the event is set. What does it return, and can you still ask for the value later?
+//! Try: `get_timeout` before the event is set. What does it return, and what does its `GetTimeoutError::TimedOut`
+//! hold that you need to ask again?
 
 use common::Pool;
 use common::sync::Event;

@@ -47,6 +47,10 @@ fn main() -> common::Result<()> {
     let primes: usize = counts.iter().sum();
     let seconds = start.elapsed().as_secs_f64();
     println!("pool:        {primes} primes below {BELOW}, {seconds:.8}");
-    println!("the first and the last of {PARTS} parts: {}, {}", counts[0], counts[19]);
+    println!(
+        "the first and the last of {PARTS} parts: {}, {}",
+        counts[0],
+        counts[counts.len() - 1]
+    );
     Ok(())
 }

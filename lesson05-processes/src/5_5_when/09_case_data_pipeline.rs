@@ -13,8 +13,8 @@
 //! queue to get from, and one to put to. The end travels the same way: who is done shuts its queue down, and
 //! the next one still gets what waits there. So the lines cannot change places. The pipeline is as fast as its
 //! slowest stage.
-//! Try: start a second process that cleans. Who may shut the queue of records down now? What can be lost when
-//! each of the two does it at its own end?
+//! Try: start a second process that cleans. Who may shut the queue of records down now? What can be lost when each of
+//! the two does it at its own end?
 
 use common::{Process, Queue};
 use std::collections::BTreeMap;

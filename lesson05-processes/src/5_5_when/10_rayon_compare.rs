@@ -1,4 +1,4 @@
-//! # 5.5 Alternative parallel packages: joblib, and rayon (Python Processes, outline)
+//! # 5.5 Alternative packages: joblib, and rayon (Python Processes, outline)
 //!
 //! Python programs call joblib for a parallel loop; Rust programs call rayon, which uses threads.
 //!
@@ -13,8 +13,8 @@
 //! Observe: rayon reads `factor` and `words` where they are, and its result points into the list: in one process
 //! nothing has to be encoded. The pool has a plain function, so the factor travels with each number, and what
 //! comes back is a copy. For that a crash ends one worker of a pool, but the whole program with rayon.
-//! Try: let the closure call `process::abort()` for the number 2, then the function of the pool. What is left in
-//! each case? Which one would you give code that you do not trust?
+//! Try: let the closure call `process::abort()` for the number 2. Then take that out, and let `longest` abort. What
+//! is left in each case, and which one would you give code that you do not trust?
 
 use common::Pool;
 use rayon::prelude::*;

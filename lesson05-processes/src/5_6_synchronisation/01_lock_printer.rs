@@ -1,4 +1,4 @@
-//! # 5.6 Lock (multiprocessing Module)
+//! # 5.6 `Lock`: one prints at a time (multiprocessing Module)
 //!
 //! Three children print, one at a time: who holds the lock keeps the others waiting.
 //!

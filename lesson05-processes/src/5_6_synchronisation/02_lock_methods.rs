@@ -1,4 +1,4 @@
-//! # 5.6 Lock Methods (Processes, CIS 41B; multiprocessing Module)
+//! # 5.6 `Lock`: methods (Processes, CIS 41B; multiprocessing Module)
 //!
 //! A lock that another process holds can be asked for without waiting, with a limit, or for as long as it
 //! takes.
@@ -12,11 +12,12 @@
 //! main holds the lock
 //! ```
 //!
-//! Observe: `keep` holds the lock until `release`, as `acquire` does in Python; a guard gives it back by
-//! itself, as `with` does, also when the code in between panics. (The document's `acquire(blocking=...,
-//! timeout=-1)` is that of threads: for processes it is `block=`, and -1 does not wait at all.)
-//! Try: print what `lock.release()` returns in `attempt`. What would go wrong in `main` if it were allowed,
-//! as it is in Python? Then let `main` acquire the lock a second time, before the release.
+//! Observe: `keep` holds the lock until `release`, as `acquire` does in Python; a guard gives it back by itself, as
+//! `with` does, also when the code in between panics. *multiprocessing Module* writes
+//! `acquire(blocking=True, timeout=-1)`: that is the lock of threads. For processes it is `block=`, as in
+//! *Processes, CIS 41B*; `blocking=` is a TypeError, and a timeout of -1 does not wait at all.
+//! Try: print what `lock.release()` returns in `attempt`. What would go wrong in `main` if it were allowed, as it is
+//! in Python? Then let `main` call `lock.acquire().keep()` a second time, before the release: what does it say?
 
 use common::Process;
 use common::sync::Lock;

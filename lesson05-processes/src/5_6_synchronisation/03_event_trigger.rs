@@ -1,4 +1,4 @@
-//! # 5.6 Event (multiprocessing Module)
+//! # 5.6 `Event`: one waits, one sets (multiprocessing Module)
 //!
 //! One process waits for an event, and another sets it.
 //!
@@ -11,8 +11,8 @@
 //!
 //! Observe: the second and the third line cannot change places, however slow the machine is: `wait` returns
 //! after `set`, and not before. That the first line is the first rests on the three seconds alone.
-//! Try: start a third process that waits for the same event. How many go on after one `set`? What if it
-//! begins to wait when the event has been set long ago?
+//! Try: start a third process that waits for the same event. How many go on after one `set`? And what if it is
+//! started after the other two were joined?
 
 use common::Process;
 use common::sync::Event;

@@ -1,4 +1,4 @@
-//! # 5.6 Event Methods (Processes, CIS 41B; multiprocessing Module)
+//! # 5.6 `Event`: methods (Processes, CIS 41B; multiprocessing Module)
 //!
 //! An event is set or not: any process may change that, ask for it, or wait for it with or without a limit.
 //!
@@ -11,8 +11,9 @@
 //! wait() until the child sets: true
 //! ```
 //!
-//! Observe: a `set` stays until a `clear`, so it is not missed by one who comes late. What `wait_timeout`
-//! returns tells which of the two ended the wait.
+//! Observe: a `set` stays until a `clear`, so it is not missed by one who comes late. What `wait_timeout` returns
+//! tells which of the two ended the wait. (*Python Processes, outline* announces events; *Python Processes* leaves
+//! them out.)
 //! Try: leave out `e.clear()`. Which lines change, and how long does the program take now?
 
 use common::Process;

@@ -1,4 +1,4 @@
-//! # 5.6 Condition Methods (multiprocessing Module)
+//! # 5.6 `Condition`: methods (multiprocessing Module)
 //!
 //! A wait ends by a notification or at its limit; a wait with a question ends when the answer is right.
 //!

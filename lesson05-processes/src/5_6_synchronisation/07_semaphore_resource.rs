@@ -1,4 +1,4 @@
-//! # 5.6 Semaphore (multiprocessing Module)
+//! # 5.6 `Semaphore`: two of four at a time (multiprocessing Module)
 //!
 //! A semaphore with two permits lets two of four processes use the resource at the same time.
 //!

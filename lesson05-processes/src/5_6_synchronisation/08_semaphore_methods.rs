@@ -1,4 +1,4 @@
-//! # 5.6 Semaphore Methods (multiprocessing Module)
+//! # 5.6 `Semaphore`: methods (multiprocessing Module)
 //!
 //! A semaphore counts permits: each `acquire` takes one or waits, and anybody's `release` adds one.
 //!
@@ -11,9 +11,10 @@
 //! acquire after release: true
 //! ```
 //!
-//! Observe: the child releases what it has not acquired. A lock would refuse that; with a semaphore one
-//! process lets another go on. `keep` makes that possible: a permit without it is given back where it goes
-//! out of scope, and also when its process is killed.
+//! Observe: the child releases what it has not acquired. A lock would refuse that; with a semaphore one process lets
+//! another go on. `keep` makes that possible: a permit without it is given back where it goes out of scope, and also
+//! when its process is killed. (*multiprocessing Module* writes `acquire(blocking=True)` here too: for processes it
+//! is `block=`.)
 //! Try: let the child release twice, and print `semaphore.value()` at the end. Then take a
 //! `BoundedSemaphore`, and release in `main` until it says no.
 

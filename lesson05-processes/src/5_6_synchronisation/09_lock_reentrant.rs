@@ -1,6 +1,6 @@
-//! # 5.6 A lock taken twice (Python Processes)
+//! # 5.6 `RLock`: a lock taken twice (Python Processes)
 //!
-//! An `RLock` lets its holder in again; a `Lock` has its holder wait for himself.
+//! An `RLock` lets its holder in again; a `Lock` does not.
 //!
 //! ```console
 //! $ cargo run -p lesson05-processes --bin lock_reentrant
@@ -10,10 +10,11 @@
 //! Lock: a second time by the same holder: false
 //! ```
 //!
-//! Observe: an `RLock` counts, and is free when it was released as often as it was taken. So a function that locks may
-//! call another one that locks. (The lock of Python's `Value` is such a one. Here a guard gives the way to the value, so
-//! nobody needs a second one; who asks for it is told so.)
-//! Try: take the plain `Lock` with `acquire` the second time. The program hangs: whom does it wait for?
+//! Observe: an `RLock` counts, and is free when it was released as often as it was taken. So a function that locks
+//! may call another one that locks. (The lock of Python's `Value` is such a one. Here a guard gives the way to the
+//! value, so nobody needs a second one; who asks for it is told so.)
+//! Try: take the plain `Lock` with `acquire` the second time. What does the program say, and what would a lock do
+//! that does not know its holder, as in Python?
 
 use common::Process;
 use common::sync::{Lock, RLock};

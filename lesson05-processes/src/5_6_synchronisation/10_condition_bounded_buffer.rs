@@ -1,4 +1,4 @@
-//! # 5.6 A bounded buffer (Python Processes, outline)
+//! # 5.6 `Condition`: a bounded buffer (Python Processes, outline)
 //!
 //! The producer waits while the buffer is full, the consumer while it is empty; one condition tells both.
 //!
@@ -8,9 +8,11 @@
 //! the most that were in it at a time: 3
 //! ```
 //!
-//! Observe: each side waits for something that it can check (`wait_while`), and not for a call: a call that comes before
-//! anybody waits is lost, a full buffer is full also when one looks later. The one who was slower makes the other wait.
-//! Try: replace `wait_while` by `wait`. Run it some times: how far does it come?
+//! Observe: each side waits for something that it can check (`wait_while`), and not for a call: a call that comes
+//! before anybody waits is lost, a full buffer is full also when one looks later. The one who was slower makes the
+//! other wait.
+//! Try: replace the `wait_while` of the producer by `wait`. The program prints nothing and does not end: who waits
+//! for whom?
 
 use common::sync::Condition;
 use common::{Array, Process, Value};

@@ -10,10 +10,11 @@
 //! All work completed: 30  <- after all above
 //! ```
 //!
-//! Observe: the sum is 30 each time, but what a thread sees of the others' work depends on who was quicker.
-//! (The word "Process" is the document's; these are threads.)
-//! Try: pass `data` without the lock. The document's program makes a lock and never uses it; here the list
-//! lies inside the lock, and the compiler knows no other way to it.
+//! Observe: the sum is 30 each time, but what a thread sees of the work of the others depends on who was quicker.
+//! *Process Communication and Barriers* says that the order may differ, "but the results are the same": that is true
+//! of the sum, and not of the lists. (It also prints "Process"; these are threads.)
+//! Try: make `data` a `vec![0; 3]` without the lock, and give each thread `&mut data`. The program of
+//! *Process Communication and Barriers* makes a lock and never uses it; what does the compiler say here?
 
 use std::sync::Mutex;
 use std::thread;

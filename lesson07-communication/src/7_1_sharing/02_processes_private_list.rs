@@ -10,9 +10,9 @@
 //! All work completed: 0  <- after all above
 //! ```
 //!
-//! Observe: each process has got a copy of the list and has changed that. Main's list is not empty, as the
-//! document has it: it is `[0, 0, 0]`, as it was. Processes have separate memories; that is why, and not
-//! a lock of the interpreter.
+//! Observe: each process has got a copy of the list and has changed that. *Process Communication and Barriers* calls
+//! the list of main "empty": it is `[0, 0, 0]`, as it was. It also says that "a new GIL" is created for each process:
+//! that is so in Python, but the reason is that each has its own memory. Rust has no GIL, and prints the same.
 //! Try: leave out `.clone()`. What does the compiler say about sending one list three times?
 
 use common::Process;

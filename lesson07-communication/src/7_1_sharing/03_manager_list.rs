@@ -1,4 +1,4 @@
-//! # 7.1 Managers (Process Communication and Barriers)
+//! # 7.1 `Manager`: a list for all processes (Process Communication and Barriers)
 //!
 //! The list of `processes_private_list` in a manager: each process changes its element, and all see all of them.
 //!
@@ -10,9 +10,11 @@
 //! All work completed: 30  <- after all above
 //! ```
 //!
-//! Observe: the document asks why a process can print `[10, 9, 0]`: it prints what the others have done so far. The
-//! sum is 30 all the same, because each element is written by one process only.
-//! Try: let all three change element 0. Why is the sum below 30 then, and what does `update` do about it?
+//! Observe: *Process Communication and Barriers* asks why a process can print `[10, 9, 0]` and not `[10, 10, 0]`: it
+//! prints what the others have done so far, and process 1 was one step short. The sum is 30 all the same, because
+//! each element is written by one process only.
+//! Try: let all three change element 0, ten thousand times. Why is the sum below 30000 then, and what does `update`
+//! do about it?
 
 use common::manager::ListProxy;
 use common::{Manager, Process};

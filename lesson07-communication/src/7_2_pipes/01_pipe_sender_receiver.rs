@@ -1,4 +1,4 @@
-//! # 7.2 Creating a pipe (Process Communication and Barriers)
+//! # 7.2 A pipe: sender and receiver (Process Communication and Barriers)
 //!
 //! One process sends through its end of a pipe, another receives at the other end.
 //!

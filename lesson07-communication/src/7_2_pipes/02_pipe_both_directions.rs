@@ -1,4 +1,4 @@
-//! # 7.2 A pipe works both ways (Process Communication and Barriers)
+//! # 7.2 A pipe: both directions (Process Communication and Barriers)
 //!
 //! Each end of a pipe sends and receives: the parent asks through its end, and the answer comes back there.
 //!

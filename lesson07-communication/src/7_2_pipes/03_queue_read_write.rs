@@ -1,4 +1,4 @@
-//! # 7.2 mp.Queue (Process Communication and Barriers)
+//! # 7.2 `Queue`: one writes, one reads (Process Communication and Barriers)
 //!
 //! One process writes into a queue, another reads from it.
 //!
@@ -16,8 +16,11 @@
 //! 9
 //! ```
 //!
-//! Observe: it does not matter which of them is started first.
-//! Try: two readers, each of which reads five numbers.
+//! Observe: the numbers come in the order in which they were put, and it does not matter which of the two is started
+//! first. (*Process Communication and Barriers* calls the functions `read_thread` and `write_thread`; they run as
+//! processes.)
+//! Try: start two readers, each of which reads five numbers. Do they still come in their order, and does each number
+//! come once?
 
 use common::{Process, Queue};
 

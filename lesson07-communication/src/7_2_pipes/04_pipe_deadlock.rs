@@ -1,4 +1,4 @@
-//! # 7.2 Both wait (Process Communication and Barriers)
+//! # 7.2 A pipe: both wait (Process Communication and Barriers)
 //!
 //! Two processes that receive before they send wait for each other; a limit finds it out.
 //!
@@ -10,9 +10,10 @@
 //! an end that is gone is no deadlock: the other end of the connection is closed and [..]
 //! ```
 //!
-//! Observe: `recv` where nothing was sent waits for ever, and nobody can tell that apart from a slow answer; so who waits
-//! with a limit decides when it has been long enough. An end that is closed is told at once.
-//! Try: let the child keep a clone of the parent's end. Why does the last line hang then?
+//! Observe: `recv` where nothing was sent waits for ever, and nobody can tell that apart from a slow answer; so who
+//! waits with a limit decides when it has been long enough. An end that is closed is told at once.
+//! Try: leave out `child.terminate()?`. Which line is never printed, and why? Then put `drop(end);` there: what does
+//! the child say, and what has ended its wait?
 
 use common::{Connection, Process};
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! # 7.3 Barrier (multiprocessing Module)
+//! # 7.3 `Barrier`: all wait for all (multiprocessing Module)
 //!
 //! Three processes meet at a barrier: none goes on before all are there.
 //!
@@ -12,10 +12,11 @@
 //! Process 2 passed the barrier  <- after 1, 2, 3
 //! ```
 //!
-//! Observe: in each half the processes change places from run to run, but no line crosses from one half to
-//! the other. Equal times of two seconds make that likely; the barrier makes it certain.
-//! Try: let process 2 sleep for five seconds: when do the others pass? Then let it return before the
-//! barrier: how long do the others wait, and what does `barrier.wait_timeout` change?
+//! Observe: in each half the processes change places from run to run, but no line crosses from one half to the other.
+//! Equal times of two seconds make that likely; the barrier makes it certain. (*Process Communication and Barriers*
+//! promises barriers in its title and its overview, and has no text about them.)
+//! Try: let process 2 sleep for five seconds: when do the others pass? Then let it return before the barrier: how
+//! long do the others wait, and what does `barrier.wait_timeout` change?
 
 use common::Process;
 use common::sync::Barrier;

@@ -1,4 +1,4 @@
-//! # 7.3 Barrier Methods and Properties (multiprocessing Module)
+//! # 7.3 `Barrier`: methods and properties (multiprocessing Module)
 //!
 //! A barrier breaks when a party waits too long or calls `abort`; all who wait are told, and `reset` mends
 //! it.
