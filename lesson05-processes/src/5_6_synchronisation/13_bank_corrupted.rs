@@ -26,10 +26,10 @@ fn transfer(accounts: &Accounts, from: usize, to: usize, amount: i64) {
     accounts[to].set(accounts[to].get() + amount);
 }
 
-fn teller((accounts, open, first): (Accounts, Barrier, usize)) -> common::Result<()> {
+fn teller((accounts, open, step): (Accounts, Barrier, usize)) -> common::Result<()> {
     open.wait()?;
-    for number in first..first + TRANSFERS {
-        transfer(&accounts, number % 3, (number + 1) % 3, 5);
+    for number in 0..TRANSFERS {
+        transfer(&accounts, number % 3, (number + step) % 3, 5);
     }
     Ok(())
 }
@@ -46,8 +46,8 @@ fn main() -> common::Result<()> {
     let mut days = 50;
     while sum(&accounts) == 3000 && days > 0 {
         let open = Barrier::new(2)?;
-        let one = Process::new(teller, (accounts.clone(), open.clone(), 0)).start()?;
-        let two = Process::new(teller, (accounts.clone(), open, 1)).start()?;
+        let one = Process::new(teller, (accounts.clone(), open.clone(), 1)).start()?;
+        let two = Process::new(teller, (accounts.clone(), open, 2)).start()?;
         one.join()?;
         two.join()?;
         days -= 1;

@@ -10,10 +10,11 @@
 //! ```
 //!
 //! Observe: all take the locks in the order of the accounts, whichever way the money goes. So nobody holds
-//! account 2 and waits for account 0 while another holds 0 and waits for 2. `update` twice would keep the sum
-//! in the evening, but an audit between the two would see money that is in neither account.
-//! Try: take the lock of `from` first, then that of `to`. The tellers stop before long: which accounts does
-//! each of them hold, and which one does it wait for? (End it by Ctrl-C.)
+//! account 2 and waits for account 0 while another holds 0 and waits for 2. Two calls of `update` would keep
+//! the sum in the evening; but an audit between the two would see money that is in neither account.
+//! Try: take the lock of `from` first, then that of `to`. The program stops before long: which accounts does
+//! each teller hold, and which one does it wait for? (End it by Ctrl-C.) Then take that back, and let the
+//! tellers die between the two changes, by `std::process::abort()`: what is there in the evening?
 
 use common::sync::Barrier;
 use common::{Process, Value};
@@ -30,10 +31,10 @@ fn transfer(accounts: &Accounts, from: usize, to: usize, amount: i64) {
     **to += amount;
 }
 
-fn teller((accounts, open, first): (Accounts, Barrier, usize)) -> common::Result<()> {
+fn teller((accounts, open, step): (Accounts, Barrier, usize)) -> common::Result<()> {
     open.wait()?;
-    for number in first..first + TRANSFERS {
-        transfer(&accounts, number % 3, (number + 1) % 3, 5);
+    for number in 0..TRANSFERS {
+        transfer(&accounts, number % 3, (number + step) % 3, 5);
     }
     Ok(())
 }
@@ -48,8 +49,8 @@ fn main() -> common::Result<()> {
     let accounts = [Value::new(1000)?, Value::new(1000)?, Value::new(1000)?];
     println!("in the morning: {}", audit(&accounts));
     let open = Barrier::new(2)?;
-    let one = Process::new(teller, (accounts.clone(), open.clone(), 0)).start()?;
-    let two = Process::new(teller, (accounts.clone(), open, 1)).start()?;
+    let one = Process::new(teller, (accounts.clone(), open.clone(), 1)).start()?;
+    let two = Process::new(teller, (accounts.clone(), open, 2)).start()?;
     let mut is_wrong = false;
     while one.is_alive() || two.is_alive() {
         is_wrong |= audit(&accounts) != 3000;

@@ -22,8 +22,9 @@
 //! Observe: what a cell becomes depends on its neighbours in the same step, and some of them belong to
 //! another process. So each step has two meetings: nobody writes before all have read, and nobody reads
 //! before all have written. One cell too early or too late, and the four figures are none.
-//! Try: leave out both waits, and run it some times. Then leave out only the second: is it wrong in each run?
-//! Then let the last process return after two steps: what do the others get, and what does the program print?
+//! Try: leave out both waits. Then leave out only the second, and run it some times: is it always wrong in
+//! the same way? Then let the last process return after two steps: what do the others get, and what does the
+//! program print?
 
 use common::sync::Barrier;
 use common::{Array, Process};

@@ -207,7 +207,7 @@ mod tests {
             // What is no check: all of it, what makes something, and figures, which a busy machine spoils; and
             // the long forms of what the tests do.
             .filter(|name| {
-                !["ci", "bench", "fuzz", "book", "grow", "soak", "new-lesson", "new-example"].contains(name)
+                !["ci", "bench", "fuzz", "soak", "new-lesson", "new-example"].contains(name)
                     && steps::CI.iter().all(|(n, _)| n != name)
             })
             .collect();

@@ -3,11 +3,13 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::hint;
-use std::path::Path;
-use std::process::Stdio;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Instant;
+
+use serde_json::Value;
 
 use crate::steps;
 use crate::workspace::Workspace;
@@ -15,13 +17,9 @@ use crate::workspace::Workspace;
 /// Runs what the headers of all lessons promise, `rounds` times, beside a busy loop for each processor.
 pub(crate) fn soak(root: &Path, rounds: u32, filter: Option<&str>) -> Result<(), String> {
     let workspace = Workspace::read(root)?;
-    let lessons: Vec<&str> = workspace.lesson_crates().map(|member| member.name.as_str()).collect();
-    let test = |package: &&str, rest: &[&str]| {
-        let arguments = ["test", "-p", package, steps::ALL_FEATURES, "--test", "transcripts"];
-        steps::command(root, &[&arguments[..], rest].concat())
-    };
-    for package in &lessons {
-        steps::finish(test(package, &["--no-run"]))?;
+    let mut tests = Vec::new();
+    for member in workspace.lesson_crates() {
+        tests.push((member.name.as_str(), built(root, &member.name)?));
     }
 
     let before = objects();
@@ -36,10 +34,10 @@ pub(crate) fn soak(root: &Path, rounds: u32, filter: Option<&str>) -> Result<(),
         }
         let result = (1..=rounds).try_for_each(|round| {
             let start = Instant::now();
-            for package in &lessons {
-                let mut command = test(package, &["--", "--quiet"]);
-                command.args(filter);
-                let output = command.stderr(Stdio::piped()).output().map_err(|e| e.to_string())?;
+            for (package, test) in &tests {
+                let mut command = Command::new(test);
+                command.current_dir(root.join(package)).arg("--quiet").args(filter);
+                let output = command.output().map_err(|error| error.to_string())?;
                 if !output.status.success() {
                     let text = String::from_utf8_lossy(&output.stdout).into_owned();
                     return Err(format!("{text}\nsoak: {package} failed in round {round}"));
@@ -56,6 +54,17 @@ pub(crate) fn soak(root: &Path, rounds: u32, filter: Option<&str>) -> Result<(),
         true => Ok(()),
         false => Err(format!("soak: left behind: {}", left.join(", "))),
     }
+}
+
+/// The test of a crate that runs its headers. It is built once, whatever else is built meanwhile.
+fn built(root: &Path, package: &str) -> Result<PathBuf, String> {
+    let arguments = ["test", "-p", package, steps::ALL_FEATURES, "--test", "transcripts"];
+    let rest = ["--no-run", "--message-format=json-render-diagnostics"];
+    let messages = steps::cargo_output(root, &[&arguments[..], &rest].concat())?;
+    let messages = messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let mut tests = messages.filter(|message| message["target"]["name"] == "transcripts");
+    let path = tests.find_map(|message| message["executable"].as_str().map(PathBuf::from));
+    path.ok_or_else(|| format!("{package} has no test `transcripts`"))
 }
 
 /// What a program could leave with the kernel: names in /dev/shm and /dev/mqueue, objects of System V.
