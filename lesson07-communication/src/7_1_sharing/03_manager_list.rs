@@ -13,8 +13,8 @@
 //! Observe: *Process Communication and Barriers* asks why a process can print `[10, 9, 0]` and not `[10, 10, 0]`: it
 //! prints what the others have done so far, and process 1 was one step short. The sum is 30 all the same, because
 //! each element is written by one process only.
-//! Try: let all three change element 0, ten thousand times. Why is the sum below 30000 then, and what does `update`
-//! do about it?
+//! Try: let all three change element 0, ten thousand times. Why is the sum below 30000 in most runs, and what
+//! does `update` do about it?
 
 use common::manager::ListProxy;
 use common::{Manager, Process};
