@@ -10,7 +10,7 @@
 //! ```
 //!
 //! Observe: an element is got as a copy; to change it in the list, it is set again. (As *multiprocessing Module*
-//! prints it, the program ends with a NameError: it imports `Manager` by its name, and then calls
+//! prints it, the program ends with a `NameError`: it imports `Manager` by its name, and then calls
 //! `multiprocessing.Manager()`.)
 //! Try: start both children before you join one, and let the adder sleep for 10 ms before each `push`. Which numbers
 //! are doubled now, and what would have to wait for what?

@@ -15,7 +15,7 @@
 //! Observe: `keep` holds the lock until `release`, as `acquire` does in Python; a guard gives it back by itself, as
 //! `with` does, also when the code in between panics. *multiprocessing Module* writes
 //! `acquire(blocking=True, timeout=-1)`: that is the lock of threads. For processes it is `block=`, as in
-//! *Processes, CIS 41B*; `blocking=` is a TypeError, and a timeout of -1 does not wait at all.
+//! *Processes, CIS 41B*; `blocking=` is a `TypeError`, and a timeout of -1 does not wait at all.
 //! Try: print what `lock.release()` returns in `attempt`. What would go wrong in `main` if it were allowed, as it is
 //! in Python? Then let `main` call `lock.acquire().keep()` a second time, before the release: what does it say?
 

@@ -3,7 +3,7 @@
 //! | file | what is there |
 //! | --- | --- |
 //! | [`page`] | a page of Markdown, taken apart |
-//! | [`include`] | what an include stands for |
+//! | [`mod@include`] | what an include stands for |
 //! | [`checks`] | what is to hold of the pages; a check is a function from the book to its findings |
 
 mod checks;
