@@ -26,6 +26,7 @@
 //! | [`build`] | one file to one program, with `rustc` |
 //! | [`runner`] | runs one program under limits, and ends everything that it started |
 //! | [`tree`] | finds and ends the descendants of a process |
+//! | [`explain`] | why a program hangs: who waits for whom |
 //! | [`judge`] | what a tests file is written with, and the program that it becomes |
 //! | [`grade`] | one submission from file to report |
 //! | [`report`] | the result, and how it is written |
@@ -39,6 +40,7 @@
 pub mod assignment;
 pub mod build;
 pub mod error;
+pub mod explain;
 pub mod grade;
 pub mod intake;
 pub mod judge;

@@ -4,6 +4,10 @@
 //! Whoever wants to know gives a function to [`listen`]; without one a point is a load, a test and a
 //! branch that is not taken.
 //!
+//! Whoever watches from outside sets `COMMON_WAITS=1` in the environment of the program: then each thread
+//! leaves word of its last point in the program's memory (`notes.rs` says how). The grader does, and so
+//! can say for which lock, and in which line, a program waits that does not end.
+//!
 //! An object has the same [`Name`] in every process that has it, and in every run that makes the same
 //! objects in the same order: the path of the process that made it, its kind, and which of that kind
 //! it is there. Addresses, process ids and times are no part of it.
@@ -27,13 +31,15 @@
 //! # std::io::Result::Ok(())
 //! ```
 
+mod notes;
+
 use crate::process;
 use crate::sys::thread;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::cell::Cell;
 use std::fmt;
 use std::panic::Location;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// An operation that is about to happen.
@@ -304,8 +310,16 @@ fn next(kind: Kind) -> (Arc<[u64]>, u64) {
 /// A function that is told of every point.
 pub type Listener = fn(&Point<'_>);
 
-/// Whether there is a listener.
-static ON: AtomicBool = AtomicBool::new(false);
+/// Who watches; 0 where nobody does.
+static WATCH: AtomicU8 = AtomicU8::new(UNDECIDED);
+
+/// Whether notes are wanted was not asked yet.
+const UNDECIDED: u8 = 1;
+/// There is a listener.
+const LISTENS: u8 = 2;
+/// Notes are taken.
+const NOTES: u8 = 4;
+
 static LISTENER: Mutex<Option<Listener>> = Mutex::new(None);
 
 fn listener() -> MutexGuard<'static, Option<Listener>> {
@@ -324,19 +338,19 @@ thread_local! {
 /// before [`init`](crate::init).
 pub fn listen(listener: Listener) {
     *self::listener() = Some(listener);
-    ON.store(true, Ordering::Release);
+    WATCH.fetch_or(LISTENS, Ordering::Release);
 }
 
 /// Ends what [`listen`] has begun.
 pub fn stop_listening() {
-    ON.store(false, Ordering::Release);
+    WATCH.fetch_and(!LISTENS, Ordering::Release);
     *listener() = None;
 }
 
-/// The whole cost of a point without a listener.
+/// The whole cost of a point while nobody watches.
 #[inline(always)]
 fn is_on() -> bool {
-    cfg!(not(common_without_points)) && ON.load(Ordering::Relaxed)
+    cfg!(not(common_without_points)) && WATCH.load(Ordering::Relaxed) != 0
 }
 
 /// Passes a point: to be called first, by a function with `#[track_caller]`.
@@ -377,6 +391,13 @@ fn tell_at(operation: Operation, object: &Name, made: &&'static Location<'static
 
 /// Passes no points while `work` runs: it is this crate's own, of no interest to the program.
 pub(crate) fn quietly<T>(work: impl FnOnce() -> T) -> T {
+    if WATCH.load(Ordering::Relaxed) & NOTES != 0 && !QUIET.get() {
+        notes::go_quiet();
+    }
+    silently(work)
+}
+
+fn silently<T>(work: impl FnOnce() -> T) -> T {
     struct Before(bool);
     impl Drop for Before {
         fn drop(&mut self) {
@@ -398,10 +419,30 @@ fn tell(operation: Operation, object: &Name, location: &'static Location<'static
     if QUIET.get() {
         return;
     }
-    let listener = *listener();
-    if let Some(listener) = listener {
-        quietly(|| listener(&Point { operation, object, location }));
+    let mut watch = WATCH.load(Ordering::Relaxed);
+    if watch & UNDECIDED != 0 {
+        watch = decide();
     }
+    let point = Point { operation, object, location };
+    if watch & NOTES != 0 {
+        notes::note(&point);
+    }
+    if watch & LISTENS != 0 {
+        let listener = *listener();
+        if let Some(listener) = listener {
+            silently(|| listener(&point));
+        }
+    }
+}
+
+/// At the first point: whether notes are wanted. Two threads that are first do the same.
+#[cold]
+fn decide() -> u8 {
+    if std::env::var_os(notes::VARIABLE).is_some() {
+        notes::open();
+        WATCH.fetch_or(NOTES, Ordering::Relaxed);
+    }
+    WATCH.fetch_and(!UNDECIDED, Ordering::Relaxed) & !UNDECIDED
 }
 
 #[cfg(test)]
