@@ -1,15 +1,15 @@
-//! One file to one program, with `rustc`.
+//! The sources of a submission to one program, with `rustc`.
 //!
-//! The student's manifest, build script and Cargo configuration play no part: the one file is
-//! written to a fresh folder as `main.rs`, and the compiler itself is called with arguments that
-//! stand here. It runs under limits like any other program, because it can be kept busy for ever
-//! too. [`keep`] is that run: the program `autograder` in a second process, so that nothing is left
+//! The student's manifest, build script and Cargo configuration play no part: the sources that were
+//! taken in are written to a fresh folder, below `src/` as Cargo has it, and the compiler itself is
+//! called on `src/main.rs` with arguments that stand here. It runs under limits like any other
+//! program, because it can be kept busy for ever too. [`keep`] is that run: the program `autograder` in a second process, so that nothing is left
 //! when the grader is killed meanwhile.
 
 use std::env;
 use std::ffi::OsString;
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
@@ -61,8 +61,7 @@ pub fn build(kit: &Kit, crates: &[String], submission: &Submission, work: &Path)
     let libraries = kit.libraries()?;
     let folder = work.join("build");
     fs::create_dir(&folder).map_err(Error::io("cannot create", &folder))?;
-    let source = folder.join("main.rs");
-    fs::write(&source, &submission.source).map_err(Error::io("cannot write", &source))?;
+    write_sources(submission, &folder)?;
 
     // As `cargo run` builds it: what overflows or panics for the student does so here.
     let fixed = [
@@ -77,7 +76,7 @@ pub fn build(kit: &Kit, crates: &[String], submission: &Submission, work: &Path)
     ];
     let mut args: Vec<OsString> = fixed.iter().map(OsString::from).collect();
     args.extend(libraries.externs(crates.iter().map(String::as_str)));
-    args.extend(["-o", "program", "main.rs"].map(OsString::from));
+    args.extend(["-o", "program", "src/main.rs"].map(OsString::from));
 
     let order = Order {
         program: libraries.rustc.clone(),
@@ -109,6 +108,19 @@ pub fn build(kit: &Kit, crates: &[String], submission: &Submission, work: &Path)
         Answer::Fault(message) => Err(message),
     })
     .map_err(|message| Error::Kit(format!("the keeper of the compiler {message}")))
+}
+
+/// Writes every source under the path that intake checked: below the folder, each one new.
+fn write_sources(submission: &Submission, folder: &Path) -> Result<()> {
+    for source in &submission.files {
+        let path = folder.join(&source.path);
+        let parent = path.parent().unwrap_or(folder);
+        fs::create_dir_all(parent).map_err(Error::io("cannot create", parent))?;
+        File::create_new(&path)
+            .and_then(|mut file| file.write_all(&source.bytes))
+            .map_err(Error::io("cannot write", &path))?;
+    }
+    Ok(())
 }
 
 /// What the keeper is to run.

@@ -63,7 +63,7 @@ impl std::fmt::Display for Step {
     }
 }
 
-/// Grades one file.
+/// Grades one submission: a file, a folder or an archive.
 ///
 /// # Errors
 ///
@@ -72,11 +72,11 @@ impl std::fmt::Display for Step {
 pub fn grade(
     kit: &Kit,
     assignment: &Assignment,
-    file: &Path,
+    submitted: &Path,
     scope: Scope,
     progress: &mut dyn FnMut(Step),
 ) -> Result<Report> {
-    let mut report = Report::new(assignment, intake::display_name(file));
+    let mut report = Report::new(assignment, intake::display_name(submitted));
     let visibilities: &[Visibility] = match scope {
         Scope::All if assignment.has_hidden => &[Visibility::Public, Visibility::Hidden],
         _ => {
@@ -85,8 +85,11 @@ pub fn grade(
         }
     };
 
-    let submission = match intake::take(file) {
-        Ok(submission) => submission,
+    let submission = match intake::take(submitted) {
+        Ok(submission) => {
+            report.take_in(&submission);
+            submission
+        }
         Err(refusal) => {
             report.refuse(&refusal);
             return Ok(report);

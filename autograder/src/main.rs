@@ -34,8 +34,8 @@ const WRONG_USE: u8 = 64;
     version,
     after_help = "Examples:
   cargo grade list                          the assignments that there are
-  cargo grade check a05-primes              your own file, with the public tests
-  cargo grade run a05-primes upload.rs      any file, with all tests
+  cargo grade check a05-primes              your own program, with the public tests
+  cargo grade run a05-primes upload.zip     any submission, with all tests
   cargo grade verify                        prove that every assignment is sound
 
 Exit codes: 0 all passed, 1 some failed, 2 does not build or is refused or is not there,
@@ -51,28 +51,35 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Verb {
-    /// Grade a file with all tests of an assignment
+    /// Grade a submission with all tests of an assignment
     #[command(after_help = "Examples:
   cargo grade run a05-primes upload.rs
+  cargo grade run a05-primes upload.zip
+  cargo grade run a05-primes students/ada/
   cargo grade run a05-primes upload.rs --result results/ada.json
   cargo grade run a05-primes upload.rs --json > ada.json")]
     Run {
         /// The assignment, as `cargo grade list` names it
         assignment: String,
-        /// The submission: one .rs file
-        file: PathBuf,
+        /// The submission: one .rs file, a folder with src/main.rs or main.rs, or a .zip, .tar or
+        /// .tar.gz of that
+        submission: PathBuf,
         #[command(flatten)]
         output: Output,
     },
-    /// Grade your own file with the public tests
+    /// Grade your own program with the public tests
     #[command(after_help = "Examples:
   cargo grade check a05-primes
   cargo grade check a05-primes --json
+  cargo grade check a05-primes upload.zip   what you are about to hand in
 
-Your file is assignments/NAME/src/main.rs. The hidden tests run after submission.")]
+Your program is assignments/NAME/src/main.rs with its modules. The hidden tests run after
+submission.")]
     Check {
         /// The assignment, as `cargo grade list` names it
         assignment: String,
+        /// Another submission than your own program
+        submission: Option<PathBuf>,
         #[command(flatten)]
         output: Output,
     },
@@ -137,11 +144,11 @@ fn execute(cli: Cli) -> Result<u8, Error> {
     };
     match cli.command {
         Verb::List => list(&course),
-        Verb::Run { assignment, file, output } => {
-            examine(&course, &assignment, Some(&file), Scope::All, &output)
+        Verb::Run { assignment, submission, output } => {
+            examine(&course, &assignment, Some(&submission), Scope::All, &output)
         }
-        Verb::Check { assignment, output } => {
-            examine(&course, &assignment, None, Scope::Public, &output)
+        Verb::Check { assignment, submission, output } => {
+            examine(&course, &assignment, submission.as_deref(), Scope::Public, &output)
         }
         Verb::Verify { assignments } => prove(&course, assignments),
         Verb::Keep => Ok(0),
@@ -151,15 +158,15 @@ fn execute(cli: Cli) -> Result<u8, Error> {
 fn examine(
     course: &Course,
     name: &str,
-    file: Option<&Path>,
+    submission: Option<&Path>,
     scope: Scope,
     output: &Output,
 ) -> Result<u8, Error> {
     let assignment = course.assignment(name)?;
     report::remove_old(&output.result)?;
     let kit = ready_kit(course)?;
-    let file = file.map_or_else(|| assignment.students_file(), Path::to_path_buf);
-    let report = grade(&kit, &assignment, &file, scope, &mut |step| eprintln!("{step}"))?;
+    let submission = submission.map_or_else(|| assignment.folder.join("src"), Path::to_path_buf);
+    let report = grade(&kit, &assignment, &submission, scope, &mut |step| eprintln!("{step}"))?;
     report.write(&output.result)?;
     if output.json {
         print(&report.to_json()?);

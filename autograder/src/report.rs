@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use crate::assignment::{Assignment, FULL_POINTS, Test, Visibility};
 use crate::error::{Error, Result};
-use crate::intake::Refusal;
+use crate::intake::{Refusal, Submission};
 use crate::verdict::Verdict;
 
 /// The version of the format: it grows when a reader of the old one would be misled.
@@ -40,7 +40,7 @@ pub struct Report {
     pub assignment: String,
     /// Its title.
     pub title: String,
-    /// The name of the submitted file, without its folder.
+    /// The name of the submitted file, folder or archive, without its folder.
     pub submission: String,
     /// How it was kept apart.
     pub tier: Tier,
@@ -53,13 +53,28 @@ pub struct Report {
     /// The points of what is graded after submission.
     pub to_come: u32,
     /// Why the submission was refused, if it was.
-    pub refused: Option<String>,
+    pub refused: Option<Refused>,
+    /// What of it was not taken in, the first names.
+    pub ignored: Vec<String>,
+    /// How many more names there are.
+    pub ignored_more: usize,
+    /// What a reader of its sources should know.
+    pub notes: Vec<String>,
     /// What the compiler said, shortened.
     pub build_messages: String,
     /// Every test, in the order of the assignment.
     pub tests: Vec<TestReport>,
     /// Where it was graded.
     pub machine: Machine,
+}
+
+/// Why a submission was refused.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Refused {
+    /// In one word, for programs: see [`Refusal::reason`].
+    pub reason: &'static str,
+    /// In a sentence, for its author.
+    pub message: String,
 }
 
 /// The result of one test.
@@ -127,6 +142,9 @@ impl Report {
             out_of: FULL_POINTS,
             to_come: 0,
             refused: None,
+            ignored: Vec::new(),
+            ignored_more: 0,
+            notes: Vec::new(),
             build_messages: String::new(),
             tests,
             machine: Machine {
@@ -146,9 +164,16 @@ impl Report {
         }
     }
 
+    /// Enters what was left out of a submission, and what was noticed in it.
+    pub(crate) fn take_in(&mut self, submission: &Submission) {
+        self.ignored.clone_from(&submission.ignored);
+        self.ignored_more = submission.ignored_more;
+        self.notes.clone_from(&submission.notes);
+    }
+
     pub(crate) fn refuse(&mut self, refusal: &Refusal) {
         self.verdict = Verdict::Rej;
-        self.refused = Some(refusal.to_string());
+        self.refused = Some(Refused { reason: refusal.reason(), message: refusal.to_string() });
     }
 
     pub(crate) fn fail_to_build(&mut self, messages: String) {

@@ -4,13 +4,16 @@ use std::fmt::Write;
 
 use comfy_table::{Cell, CellAlignment, Color, ContentArrangement, Table, presets};
 
-use crate::report::{Report, State, TestReport};
+use crate::report::{Refused, Report, State, TestReport};
 use crate::text;
 use crate::verdict::Verdict;
 use crate::verify::Row;
 
 /// The width of a table that goes to no terminal.
 const PLAIN_WIDTH: u16 = 100;
+
+/// How many names are printed of what was not taken in.
+const IGNORED_SHOWN: usize = 8;
 
 /// How tables are drawn.
 #[derive(Clone, Copy, Debug)]
@@ -25,10 +28,12 @@ pub struct Look {
 pub fn report(report: &Report, look: Look) -> String {
     let mut out = String::new();
     let _ = writeln!(out, "{}: {} ({})", report.assignment, report.title, report.submission);
+    out.push_str(&taken_in(report));
     match report.verdict {
         Verdict::Rej => {
-            let reason = report.refused.as_deref().unwrap_or_default();
-            let _ = writeln!(out, "refused (REJ): {}: {reason}", report.submission);
+            if let Some(Refused { message, .. }) = &report.refused {
+                let _ = writeln!(out, "refused (REJ): {}: {message}", report.submission);
+            }
             return out;
         }
         Verdict::Ce => {
@@ -71,6 +76,22 @@ pub fn report(report: &Report, look: Look) -> String {
         if let Some(hint) = &test.hint {
             let _ = writeln!(out, "  hint: {hint}");
         }
+    }
+    out
+}
+
+/// What was left out of the submission, and what was noticed in it: a line each, if there is any.
+fn taken_in(report: &Report) -> String {
+    let mut out = String::new();
+    let shown = report.ignored.len().min(IGNORED_SHOWN);
+    let more = report.ignored.len() - shown + report.ignored_more;
+    if shown > 0 {
+        let names = report.ignored[..shown].join(", ");
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        let _ = writeln!(out, "not taken in, only sources are: {names}{more}");
+    }
+    for note in &report.notes {
+        let _ = writeln!(out, "note: {note}");
     }
     out
 }

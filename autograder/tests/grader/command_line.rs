@@ -69,7 +69,7 @@ fn what_is_no_submission_is_refused_with_2() {
     for (file, reason) in [
         ("absent.rs", "there is no such file"),
         ("link.rs", "symbolic link"),
-        ("folder.rs", "not a regular file"),
+        ("folder.rs", "there is no main.rs in it"),
         ("large.rs", "larger than 1 MiB"),
         ("Cargo.toml", "does not end in .rs"),
     ] {

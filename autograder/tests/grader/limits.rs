@@ -162,7 +162,7 @@ fn nothing_is_left_when_the_grader_is_killed_in_the_middle_of_a_run() {
     let source = r#"fn main() {
         std::process::Command::new("setsid").args(["sleep", "1000"]).status().unwrap();
     }"#;
-    for signal in [Signal::SIGKILL, Signal::SIGINT] {
+    for signal in [Signal::SIGKILL, Signal::SIGTERM] {
         let course = Course::new();
         let patient = MANIFEST.replace("wall_seconds = 4", "wall_seconds = 600");
         course.write("assignments/hello/assignment.toml", &patient);

@@ -3,4 +3,5 @@
 mod assignments;
 mod command_line;
 mod course;
+mod intake;
 mod limits;
