@@ -150,7 +150,11 @@ pub struct RunLimits {
 
 impl From<RunLimits> for Limits {
     fn from(limits: RunLimits) -> Limits {
-        Limits { wall: Duration::from_secs(limits.wall_seconds), output: limits.output_bytes }
+        Limits {
+            wall: Duration::from_secs(limits.wall_seconds),
+            output: limits.output_bytes,
+            ..Limits::default()
+        }
     }
 }
 

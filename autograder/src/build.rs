@@ -22,6 +22,7 @@ use crate::error::{Error, Result};
 use crate::intake::Submission;
 use crate::kit::Kit;
 use crate::runner::{self, Limits, Plan, RunError, Stop};
+use crate::sandbox::Sandbox;
 use crate::{order, text};
 
 /// How long the compiler may take for one submission.
@@ -154,7 +155,8 @@ pub fn keep() -> io::Result<()> {
         env: vec![("PATH".into(), OsString::from_vec(order.path))],
         folder: order.folder,
         input: None,
-        limits: Limits { wall: WALL, output: OUTPUT },
+        limits: Limits { wall: WALL, output: OUTPUT, ..Limits::default() },
+        sandbox: Sandbox::none(),
     };
     let answer = match runner::run(&plan, Some(io::stdin().as_fd())) {
         Ok(outcome) => {
@@ -163,6 +165,9 @@ pub fn keep() -> io::Result<()> {
                     format!("the compiler was stopped after {} seconds\n", WALL.as_secs())
                 }
                 Some(Stop::Output) => "the compiler printed too much and was stopped\n".to_string(),
+                Some(Stop::Cpu | Stop::Memory | Stop::Processes) => {
+                    "the compiler needed too much and was stopped\n".to_string()
+                }
                 Some(Stop::Leftovers(_)) => "the compiler left processes behind\n".to_string(),
                 None => String::new(),
             };

@@ -47,6 +47,7 @@ use nix::sys::resource::{Resource, setrlimit};
 use serde::{Deserialize, Serialize};
 
 use crate::runner::{self, Limits, Plan, RunError, Stop};
+use crate::sandbox::Sandbox;
 use crate::verdict::Verdict;
 use crate::{order, text};
 
@@ -127,6 +128,7 @@ impl Program {
             folder: folder.clone(),
             input,
             limits: self.limits,
+            sandbox: Sandbox::none(),
         };
         let outcome = runner::run(&plan, Some(self.caller.as_fd()));
         // The whole of it goes with the folder that the grader made, at the latest.
@@ -210,8 +212,11 @@ fn judge(tests: &[(&str, Test)]) -> Result<(), String> {
     // A crash that a test is about must not fill the disk.
     setrlimit(Resource::RLIMIT_CORE, 0, 0)
         .map_err(|errno| format!("cannot set a limit: {errno}"))?;
-    let limits =
-        Limits { wall: Duration::from_secs_f64(task.wall_seconds), output: task.output_bytes };
+    let limits = Limits {
+        wall: Duration::from_secs_f64(task.wall_seconds),
+        output: task.output_bytes,
+        ..Limits::default()
+    };
     let program = Program {
         program: task.program,
         folder: task.folder,
@@ -294,6 +299,29 @@ fn sentence(stop: &Stop, limits: Limits) -> (Verdict, String) {
                 limits.wall.as_secs_f64()
             );
             (Verdict::Tle, message)
+        }
+        Stop::Cpu => {
+            let message = format!(
+                "all processes of the program together had used {} seconds of processor time, and \
+                 were ended",
+                limits.cpu.as_secs_f64()
+            );
+            (Verdict::Tle, message)
+        }
+        Stop::Memory => {
+            let message = format!(
+                "all processes of the program together needed more than {} MiB of memory",
+                limits.memory >> 20
+            );
+            (Verdict::Re, message)
+        }
+        Stop::Processes => {
+            let message = format!(
+                "the program tried to have more than {} processes and threads at the same time, \
+                 and was ended",
+                limits.processes
+            );
+            (Verdict::Re, message)
         }
         Stop::Output => {
             let message =

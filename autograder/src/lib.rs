@@ -25,7 +25,10 @@
 //! | [`kit`] | the compiler, and the libraries that submissions and judges link against |
 //! | [`build`] | one file to one program, with `rustc` |
 //! | [`runner`] | runs one program under limits, and ends everything that it started |
+//! | [`sandbox`] | what stands between a submission and the machine |
+//! | `pipes` | the three pipes of a running program |
 //! | [`tree`] | finds and ends the descendants of a process |
+//! | [`evidence`] | how many processes there were, and how many could run at the same time |
 //! | [`explain`] | why a program hangs: who waits for whom |
 //! | [`judge`] | what a tests file is written with, and the program that it becomes |
 //! | [`grade`] | one submission from file to report |
@@ -40,15 +43,18 @@
 pub mod assignment;
 pub mod build;
 pub mod error;
+pub mod evidence;
 pub mod explain;
 pub mod grade;
 pub mod intake;
 pub mod judge;
 pub mod kit;
 mod order;
+mod pipes;
 pub mod prelude;
 pub mod report;
 pub mod runner;
+pub mod sandbox;
 pub mod show;
 pub mod solution;
 pub mod text;

@@ -14,7 +14,7 @@ use autograder::grade::{Scope, Step, grade};
 use autograder::kit::Kit;
 use autograder::show::{self, Look};
 use autograder::verify::{Proof, verify};
-use autograder::{Error, build, report, tree};
+use autograder::{Error, build, report, sandbox, tree};
 use clap::{Args, Parser, Subcommand};
 
 /// Some did not pass.
@@ -99,6 +99,9 @@ submission.")]
     /// Watch over the compiler (the grader calls this itself)
     #[command(hide = true)]
     Keep,
+    /// Build a sandbox and run a program in it (the grader calls this itself)
+    #[command(hide = true)]
+    Launch,
 }
 
 #[derive(Args)]
@@ -130,8 +133,10 @@ fn main() -> ExitCode {
 }
 
 fn execute(cli: Cli) -> Result<u8, Error> {
-    if let Verb::Keep = cli.command {
-        return Ok(if build::keep().is_ok() { 0 } else { AT_FAULT });
+    match cli.command {
+        Verb::Keep => return Ok(if build::keep().is_ok() { 0 } else { AT_FAULT }),
+        Verb::Launch => return Ok(if sandbox::launch() { 0 } else { AT_FAULT }),
+        _ => {}
     }
     let here = env::current_dir().map_err(|source| Error::Io {
         action: "cannot find",
@@ -151,7 +156,7 @@ fn execute(cli: Cli) -> Result<u8, Error> {
             examine(&course, &assignment, submission.as_deref(), Scope::Public, &output)
         }
         Verb::Verify { assignments } => prove(&course, assignments),
-        Verb::Keep => Ok(0),
+        Verb::Keep | Verb::Launch => Ok(0),
     }
 }
 

@@ -1,5 +1,8 @@
 //! Runs one program under limits, and ends everything that it started.
 //!
+//! In a [`Sandbox`], a launcher does most of the work (see [`sandbox`]). This file runs a program
+//! without one, as its own author does.
+//!
 //! The program gets a process group of its own, its input through a pipe, and two pipes for its
 //! output. One loop over `poll` then serves all of them until something decides the run:
 //!
@@ -11,7 +14,8 @@
 //! | it has printed more than the limit | [`Stop::Output`], at once: memory stays bounded |
 //! | whoever ordered the run is gone | [`RunError::Abandoned`] |
 //!
-//! Whatever decides it, at the end the process group is killed, then every descendant.
+//! Whatever decides it, at the end the process group is killed, then every descendant. The limits on
+//! CPU time, memory, processes and files are those of the sandbox; nothing enforces them here.
 //!
 //! # Why a thread waits for the exit
 //!
@@ -24,23 +28,25 @@
 //! `poll`, `waitid`, `killpg`, `fcntl(F_SETFL)`; and those of [`tree`].
 
 use std::ffi::OsString;
-use std::io::{self, ErrorKind, PipeReader, Read, Write};
+use std::io::{self, PipeReader};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
-use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus};
 use std::sync::{Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
-use nix::fcntl::{FcntlArg, OFlag, fcntl};
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::poll::PollFlags;
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 
+use crate::evidence::left::Leftover;
+use crate::pipes::Pipes;
+use crate::sandbox::{self, Sandbox, Tier, Used};
 use crate::tree;
 
 /// How long processes may outlive the program that started them.
@@ -49,16 +55,38 @@ pub const GRACE: Duration = Duration::from_millis(250);
 /// How often, within [`GRACE`], the runner looks whether something is left.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
-/// What is read or written at once.
-const CHUNK: usize = 64 * 1024;
-
 /// What one run may take.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Time on the clock.
     pub wall: Duration,
     /// Bytes on stdout and stderr together.
     pub output: usize,
+    /// CPU time of all processes together.
+    pub cpu: Duration,
+    /// Bytes of memory of all processes together, files in memory included.
+    pub memory: u64,
+    /// Processes and threads at the same time.
+    pub processes: u32,
+    /// Bytes of one file.
+    pub file_size: u64,
+    /// Open files of one process.
+    pub files: u32,
+}
+
+impl Default for Limits {
+    /// Enough for any program of the course.
+    fn default() -> Limits {
+        Limits {
+            wall: Duration::from_secs(10),
+            output: 1 << 20,
+            cpu: Duration::from_secs(60),
+            memory: 2 << 30,
+            processes: 48,
+            file_size: 64 << 20,
+            files: 256,
+        }
+    }
 }
 
 /// What to run, and how.
@@ -68,14 +96,16 @@ pub struct Plan {
     pub program: PathBuf,
     /// Its arguments.
     pub args: Vec<OsString>,
-    /// Its whole environment.
+    /// Its whole environment; in a sandbox, `HOME` and `TMPDIR` lead to folders of the sandbox.
     pub env: Vec<(OsString, OsString)>,
-    /// Its working directory.
+    /// Its working directory; in a sandbox, it has an empty one there instead.
     pub folder: PathBuf,
     /// What it reads; without it, its stdin is empty.
     pub input: Option<Vec<u8>>,
     /// What it may take.
     pub limits: Limits,
+    /// Where it runs.
+    pub sandbox: Sandbox,
 }
 
 /// What happened.
@@ -91,6 +121,10 @@ pub struct Outcome {
     pub time: Duration,
     /// Why it was stopped, if it was.
     pub stopped: Option<Stop>,
+    /// What it took; only a sandbox counts.
+    pub used: Option<Used>,
+    /// What is left of it that is no process, as names in shared memory; only the full tier looks.
+    pub traces: Vec<Leftover>,
 }
 
 /// Why a run was stopped.
@@ -98,11 +132,38 @@ pub struct Outcome {
 pub enum Stop {
     /// It reached the limit of time.
     Time,
+    /// All its processes together reached the limit of CPU time.
+    Cpu,
     /// It reached the limit of output.
     Output,
+    /// All its processes together reached the limit of memory.
+    Memory,
+    /// It tried to have more processes and threads than it may.
+    Processes,
     /// It ended, and these processes did not.
     Leftovers(Vec<tree::Process>),
 }
+
+/// Whoever wants to look at a run while it lasts.
+pub trait Watcher {
+    /// The process exists that will become the program or start it, and does nothing yet.
+    fn launched(&mut self, process: u32) {
+        let _ = process;
+    }
+
+    /// The run is about to be stopped for its time or output: everything below this process is still
+    /// there, and itself is either the program or the one that has started it. What the launcher
+    /// watches (CPU time, memory, processes) it stops by itself, without a word before.
+    fn stopping(&mut self, root: i32, stop: &Stop) {
+        let _ = (root, stop);
+    }
+}
+
+/// Nobody looks.
+#[derive(Clone, Copy, Debug)]
+struct Unwatched;
+
+impl Watcher for Unwatched {}
 
 /// Why a run has no outcome.
 #[derive(Debug, thiserror::Error)]
@@ -113,6 +174,9 @@ pub enum RunError {
     /// The operating system refused something.
     #[error("cannot run the program: {0}")]
     Io(#[from] io::Error),
+    /// There is no sandbox to run it in.
+    #[error("the sandbox cannot be built: {0}")]
+    Sandbox(#[from] sandbox::Fault),
 }
 
 impl From<Errno> for RunError {
@@ -126,71 +190,103 @@ impl From<Errno> for RunError {
 /// `caller` is a pipe whose other end belongs to whoever ordered the run: when that end closes, the
 /// run is abandoned.
 ///
-/// All descendants of the calling process are ended together with the run, since nothing tells
-/// them from what the program started. So a process that calls this has no other children, and its
-/// runs take place one at a time: a second thread waits.
+/// Outside the full tier, all descendants of the calling process are ended together with the run,
+/// since nothing tells them from what the program started. So a process that calls this has no other
+/// children, and such runs take place one at a time: a second thread waits. In the full tier, a run
+/// has nothing to do with others.
 ///
 /// # Errors
 ///
-/// [`RunError::Abandoned`] if the other end of `caller` was closed, [`RunError::Io`] if the program
-/// cannot be started or its processes cannot be ended.
+/// [`RunError::Abandoned`] if the other end of `caller` was closed, [`RunError::Sandbox`] if the
+/// sandbox cannot be built, [`RunError::Io`] if the program cannot be started or its processes cannot
+/// be ended.
 pub fn run(plan: &Plan, caller: Option<BorrowedFd<'_>>) -> Result<Outcome, RunError> {
-    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    run_watched(plan, caller, &mut Unwatched)
+}
 
+/// The same, with someone who looks.
+///
+/// # Errors
+///
+/// As for [`run`].
+pub fn run_watched(
+    plan: &Plan,
+    caller: Option<BorrowedFd<'_>>,
+    watcher: &mut dyn Watcher,
+) -> Result<Outcome, RunError> {
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    if plan.sandbox.tier == Tier::Full {
+        return sandbox::session::run(plan, caller, watcher);
+    }
+    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     tree::adopt_orphans()?;
+    match plan.sandbox.tier {
+        Tier::None => run_unconfined(plan, caller, watcher),
+        _ => sandbox::session::run(plan, caller, watcher),
+    }
+}
+
+fn run_unconfined(
+    plan: &Plan,
+    caller: Option<BorrowedFd<'_>>,
+    watcher: &mut dyn Watcher,
+) -> Result<Outcome, RunError> {
     let began = Instant::now();
     let mut running = Running::start(plan)?;
+    watcher.launched(running.child.id());
     let decided = running.watch(plan, began, caller);
+    if let Ok(Some(stop)) = &decided {
+        watcher.stopping(running.pid.as_raw(), stop);
+    }
     let time = began.elapsed();
     let status = running.end()?;
     let stopped = decided?;
-    let Running { stdout, stderr, .. } = &mut running;
     Ok(Outcome {
         status,
-        stdout: std::mem::take(&mut stdout.bytes),
-        stderr: std::mem::take(&mut stderr.bytes),
+        stdout: running.pipes.take_stdout(),
+        stderr: running.pipes.take_stderr(),
         time,
         stopped,
+        used: None,
+        traces: vec![],
     })
 }
 
-struct Running {
+struct Running<'a> {
     child: Child,
     pid: Pid,
-    stdin: Option<ChildStdin>,
-    stdout: Capture,
-    stderr: Capture,
+    pipes: Pipes<'a>,
     exit_notice: PipeReader,
     waiter: Option<JoinHandle<()>>,
     ended: bool,
 }
 
-impl Running {
-    fn start(plan: &Plan) -> Result<Running, RunError> {
+impl Running<'_> {
+    fn start(plan: &Plan) -> Result<Running<'_>, RunError> {
+        let (pipes, ends) = Pipes::new(plan.input.as_deref(), plan.limits.output)?;
         let (exit_notice, exit_noticed) = io::pipe()?;
-        let mut child = Command::new(&plan.program)
+        let mut command = Command::new(&plan.program);
+        command
+            .arg0("program")
             .args(&plan.args)
             .env_clear()
             .envs(plan.env.iter().map(|(name, value)| (name, value)))
             .current_dir(&plan.folder)
             .process_group(0)
-            .stdin(if plan.input.is_some() { Stdio::piped() } else { Stdio::null() })
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()?;
+            .stdin(ends.stdin)
+            .stdout(ends.stdout)
+            .stderr(ends.stderr);
+        let child = command.spawn()?;
+        // The program's ends of the pipes: while we hold copies, they never close.
+        drop(command);
         let pid = Pid::from_raw(child.id() as i32);
-        let stdout = Capture::new(child.stdout.take());
-        let stderr = Capture::new(child.stderr.take());
-        let stdin = child.stdin.take();
         let waiter = thread::Builder::new().name("exit notice".to_string()).spawn(move || {
             while waitid(Id::Pid(pid), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT)
                 == Err(Errno::EINTR)
             {}
             drop(exit_noticed);
         });
-        let mut running =
-            Running { child, pid, stdin, stdout, stderr, exit_notice, waiter: None, ended: false };
+        let mut running = Running { child, pid, pipes, exit_notice, waiter: None, ended: false };
         running.waiter = Some(waiter?);
         Ok(running)
     }
@@ -202,28 +298,15 @@ impl Running {
         began: Instant,
         caller: Option<BorrowedFd<'_>>,
     ) -> Result<Option<Stop>, RunError> {
-        if let Some(stdin) = &self.stdin {
-            set_nonblocking(stdin.as_fd())?;
-        }
-        for capture in [&self.stdout, &self.stderr] {
-            if let Some(pipe) = &capture.pipe {
-                set_nonblocking(pipe.as_fd())?;
-            }
-        }
-        let mut input = plan.input.as_deref().unwrap_or_default();
         let deadline = began + plan.limits.wall;
         let mut exited: Option<Instant> = None;
         loop {
-            if input.is_empty() {
-                self.stdin = None;
-            }
-            let silent = self.stdout.pipe.is_none() && self.stderr.pipe.is_none();
             let now = Instant::now();
             let timeout = match exited {
                 Some(moment) => {
                     let (first, second) = (tree::census()?, tree::census()?);
                     let nothing_lives = first.living.is_empty() && first == second;
-                    if silent && nothing_lives {
+                    if self.pipes.silent() && nothing_lives {
                         return Ok(None);
                     }
                     if now >= moment + GRACE {
@@ -234,69 +317,23 @@ impl Running {
                 None if now >= deadline => return Ok(Some(Stop::Time)),
                 None => deadline - now,
             };
-            let ready = self.wait(caller, exited.is_some(), timeout)?;
-            if ready.caller {
+            let exit_notice = exited.is_none().then(|| self.exit_notice.as_fd());
+            let [called, noticed] = self.pipes.serve(
+                [
+                    caller.map(|fd| (fd, PollFlags::empty())),
+                    exit_notice.map(|fd| (fd, PollFlags::POLLIN)),
+                ],
+                timeout,
+            )?;
+            if called {
                 return Err(RunError::Abandoned);
             }
-            if ready.exit && exited.is_none() {
+            if noticed {
                 exited = Some(Instant::now());
             }
-            let room = plan.limits.output - self.stdout.bytes.len() - self.stderr.bytes.len();
-            let fits = !ready.stdout || self.stdout.read(room)?;
-            let room = plan.limits.output - self.stdout.bytes.len() - self.stderr.bytes.len();
-            let fits = fits && (!ready.stderr || self.stderr.read(room)?);
-            if !fits {
+            if self.pipes.overflowed() {
                 return Ok(Some(Stop::Output));
             }
-            if ready.stdin && !self.feed(&mut input)? {
-                input = &[];
-            }
-        }
-    }
-
-    /// Sleeps until one of the pipes has something for us.
-    fn wait(
-        &self,
-        caller: Option<BorrowedFd<'_>>,
-        exited: bool,
-        timeout: Duration,
-    ) -> Result<Ready, RunError> {
-        // Rounded up, or the last millisecond before a deadline would be spent spinning.
-        let millis = timeout.as_millis().saturating_add(1).min(i32::MAX as u128) as i32;
-        let timeout = PollTimeout::try_from(millis).unwrap_or(PollTimeout::MAX);
-        let watched = [
-            (caller, PollFlags::empty()),
-            ((!exited).then(|| self.exit_notice.as_fd()), PollFlags::POLLIN),
-            (self.stdout.pipe.as_ref().map(|pipe| pipe.as_fd()), PollFlags::POLLIN),
-            (self.stderr.pipe.as_ref().map(|pipe| pipe.as_fd()), PollFlags::POLLIN),
-            (self.stdin.as_ref().map(AsFd::as_fd), PollFlags::POLLOUT),
-        ];
-        let mut fds: Vec<PollFd<'_>> =
-            watched.iter().filter_map(|(fd, events)| Some(PollFd::new((*fd)?, *events))).collect();
-        match poll(&mut fds, timeout) {
-            Ok(_) => {}
-            Err(Errno::EINTR) => return Ok(Ready::default()),
-            Err(errno) => return Err(errno.into()),
-        }
-        let mut answers = fds.iter();
-        let mut ready = watched.iter().map(|(fd, _)| {
-            fd.is_some() && answers.next().and_then(PollFd::any).is_some_and(|any| any)
-        });
-        let mut next = || ready.next().unwrap_or(false);
-        Ok(Ready { caller: next(), exit: next(), stdout: next(), stderr: next(), stdin: next() })
-    }
-
-    /// Writes what the pipe takes; `false` when the program does not want any more.
-    fn feed(&mut self, input: &mut &[u8]) -> io::Result<bool> {
-        let Some(stdin) = &mut self.stdin else { return Ok(false) };
-        match stdin.write(&input[..input.len().min(CHUNK)]) {
-            Ok(written) => {
-                *input = &input[written..];
-                Ok(true)
-            }
-            Err(error) if is_temporary(&error) => Ok(true),
-            Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
-            Err(error) => Err(error),
         }
     }
 
@@ -315,53 +352,11 @@ impl Running {
     }
 }
 
-impl Drop for Running {
+impl Drop for Running<'_> {
     fn drop(&mut self) {
         if !self.ended {
             let _ = self.end();
         }
-    }
-}
-
-#[derive(Default)]
-struct Ready {
-    caller: bool,
-    exit: bool,
-    stdout: bool,
-    stderr: bool,
-    stdin: bool,
-}
-
-/// One output pipe, and what came through it.
-struct Capture {
-    pipe: Option<Box<dyn Source>>,
-    bytes: Vec<u8>,
-}
-
-trait Source: Read + AsFd + Send {}
-
-impl<T: Read + AsFd + Send> Source for T {}
-
-impl Capture {
-    fn new(pipe: Option<impl Source + 'static>) -> Capture {
-        let pipe = pipe.map(|pipe| Box::new(pipe) as Box<dyn Source>);
-        Capture { pipe, bytes: Vec::new() }
-    }
-
-    /// Reads what is there; `false` if it is more than `room`.
-    fn read(&mut self, room: usize) -> io::Result<bool> {
-        let Some(pipe) = &mut self.pipe else { return Ok(true) };
-        let mut chunk = [0; CHUNK];
-        match pipe.read(&mut chunk) {
-            Ok(0) => self.pipe = None,
-            Ok(count) => {
-                self.bytes.extend_from_slice(&chunk[..count.min(room)]);
-                return Ok(count <= room);
-            }
-            Err(error) if is_temporary(&error) => {}
-            Err(error) => return Err(error),
-        }
-        Ok(true)
     }
 }
 
@@ -375,14 +370,4 @@ fn leftovers(first: tree::Census, second: tree::Census) -> Vec<tree::Process> {
         }
     }
     left
-}
-
-fn is_temporary(error: &io::Error) -> bool {
-    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted)
-}
-
-fn set_nonblocking(fd: BorrowedFd<'_>) -> io::Result<()> {
-    let flags = OFlag::from_bits_retain(fcntl(fd, FcntlArg::F_GETFL)?);
-    fcntl(fd, FcntlArg::F_SETFL(flags | OFlag::O_NONBLOCK))?;
-    Ok(())
 }
