@@ -146,14 +146,29 @@ pub struct RunLimits {
     pub wall_seconds: u64,
     /// Bytes on stdout and stderr together.
     pub output_bytes: usize,
+    /// Seconds of processor time of all processes together.
+    pub cpu_seconds: Option<u64>,
+    /// MiB of memory of all processes together, files in memory included.
+    pub memory_mib: Option<u64>,
+    /// Processes and threads at the same time.
+    pub processes: Option<u32>,
+    /// MiB of one file.
+    pub file_mib: Option<u64>,
+    /// Open files of one process.
+    pub files: Option<u32>,
 }
 
 impl From<RunLimits> for Limits {
     fn from(limits: RunLimits) -> Limits {
+        let usual = Limits::default();
         Limits {
             wall: Duration::from_secs(limits.wall_seconds),
             output: limits.output_bytes,
-            ..Limits::default()
+            cpu: limits.cpu_seconds.map_or(usual.cpu, Duration::from_secs),
+            memory: limits.memory_mib.map_or(usual.memory, |mib| mib << 20),
+            processes: limits.processes.unwrap_or(usual.processes),
+            file_size: limits.file_mib.map_or(usual.file_size, |mib| mib << 20),
+            files: limits.files.unwrap_or(usual.files),
         }
     }
 }
@@ -291,12 +306,7 @@ fn check_manifest(manifest: &Manifest) -> std::result::Result<(), String> {
             ));
         }
     }
-    if !(1..=600).contains(&manifest.limits.wall_seconds) {
-        return Err("limits.wall_seconds must lie between 1 and 600".to_string());
-    }
-    if !(1..=16 << 20).contains(&manifest.limits.output_bytes) {
-        return Err("limits.output_bytes must lie between 1 and 16777216 (16 MiB)".to_string());
-    }
+    check_limits(&manifest.limits)?;
     let mut names = BTreeSet::new();
     for test in &manifest.tests {
         let name = &test.name;
@@ -335,6 +345,25 @@ fn check_manifest(manifest: &Manifest) -> std::result::Result<(), String> {
         }
         if mutant.earns.is_some() == mutant.at_most.is_some() {
             return Err(format!("[[mutant]] {file:?}: give one of `earns` and `at_most`"));
+        }
+    }
+    Ok(())
+}
+
+/// Each limit has to leave room for a program, and to be one.
+fn check_limits(limits: &RunLimits) -> std::result::Result<(), String> {
+    let given = [
+        ("wall_seconds", Some(limits.wall_seconds), 1, 600),
+        ("output_bytes", Some(limits.output_bytes as u64), 1, 16 << 20),
+        ("cpu_seconds", limits.cpu_seconds, 1, 3600),
+        ("memory_mib", limits.memory_mib, 64, 1 << 16),
+        ("processes", limits.processes.map(u64::from), 2, 1024),
+        ("file_mib", limits.file_mib, 1, 1 << 12),
+        ("files", limits.files.map(u64::from), 16, 4096),
+    ];
+    for (name, value, least, most) in given {
+        if value.is_some_and(|value| !(least..=most).contains(&value)) {
+            return Err(format!("limits.{name} must lie between {least} and {most}"));
         }
     }
     Ok(())
@@ -436,6 +465,7 @@ mod tests {
             ("\"common\"", "\"rand\"", "crates: \"rand\" is not offered"),
             ("wall_seconds = 5", "wall_seconds = 0", "limits.wall_seconds"),
             ("output_bytes = 1000", "output_bytes = 0", "limits.output_bytes"),
+            ("= 1000 }", "= 1000, processes = 1 }", "limits.processes must lie between 2"),
             ("earns = 10 }", "earns = 100 }", "starter.earns"),
             ("\"off_by_one.rs\"", "\"../x.rs\"", "must be the name of a .rs file"),
             ("verdict = \"WA\"", "verdict = \"OK\"", "no mutant"),

@@ -15,7 +15,8 @@ use crate::intake;
 use crate::judge::{Event, Task};
 use crate::kit::Kit;
 use crate::order;
-use crate::report::Report;
+use crate::report::{Machine, Report};
+use crate::runner::Limits;
 
 /// How many runs at their limit the judge is given time for, per test.
 const RUNS_PER_TEST: u32 = 4;
@@ -76,7 +77,8 @@ pub fn grade(
     scope: Scope,
     progress: &mut dyn FnMut(Step),
 ) -> Result<Report> {
-    let mut report = Report::new(assignment, intake::display_name(submitted));
+    let machine = Machine::new(kit.detection());
+    let mut report = Report::new(assignment, intake::display_name(submitted), machine);
     let visibilities: &[Visibility] = match scope {
         Scope::All if assignment.has_hidden => &[Visibility::Public, Visibility::Hidden],
         _ => {
@@ -123,17 +125,16 @@ pub fn grade(
     for &visibility in visibilities {
         progress(Step::Judge(visibility.file()));
         let judge = libraries.judge(assignment, visibility)?;
-        let limits = assignment.manifest.limits;
+        let limits: Limits = assignment.manifest.limits.into();
         let task = Task {
             program: program.clone(),
             folder: subfolder(folder.path(), &format!("{visibility:?}"))?,
             work: folder.path().to_path_buf(),
-            wall_seconds: limits.wall_seconds as f64,
-            output_bytes: limits.output_bytes,
+            limits,
+            sandbox: kit.sandbox(),
             tests: assignment.tests(visibility).map(|test| test.name.clone()).collect(),
         };
-        let wall = Duration::from_secs(limits.wall_seconds);
-        let patience = wall * RUNS_PER_TEST * task.tests.len() as u32 + JUDGE_OVERHEAD;
+        let patience = limits.wall * RUNS_PER_TEST * task.tests.len() as u32 + JUDGE_OVERHEAD;
         let mut graded = 0;
         order::place(&mut Command::new(judge), &task, patience, |line| {
             let event =
@@ -149,8 +150,9 @@ pub fn grade(
                     number += 1;
                     progress(Step::Test { number, of, title: named(&test)?.title.clone() });
                 }
-                Event::Finished { test, verdict, message, seconds } => {
+                Event::Finished { test, verdict, message, seconds, source } => {
                     graded += 1;
+                    report.machine.evidence = report.machine.evidence.or(source);
                     report.enter(named(&test)?, verdict, message, seconds);
                 }
                 Event::Fault { message } => return Err(message),

@@ -14,9 +14,11 @@
 //!
 //! | in the test | verdict |
 //! | --- | --- |
-//! | a run reaches the limit of time | TLE: the test ends there |
+//! | a run reaches the limit of time, on the clock or on processors | TLE: the test ends there |
+//! | a run reaches the limit of memory | MLE: the test ends there |
 //! | a run reaches the limit of output | OLE: the test ends there |
-//! | a run leaves processes behind | POL: the test ends there |
+//! | a run reaches the limit of processes | PLE: the test ends there |
+//! | a run leaves processes behind, or shared memory, semaphores, queues, sockets | POL: the test ends there |
 //! | an assertion fails, after a run that a signal, a panic or an error from `main` ended | RE |
 //! | an assertion fails after any other run | WA |
 //! | it fails before it has run the program | the test itself is at fault, and so the grader |
@@ -27,8 +29,10 @@
 //! A test may run the program several times; the judge as a whole is given the time for four runs
 //! at their limit per test, and half a minute besides.
 //!
-//! Each run takes place in an empty folder of its own, with `PATH`, `HOME` and `TMPDIR` as its only
-//! environment.
+//! Each run takes place in a sandbox and an empty folder of its own, with `PATH`, `HOME`, `TMPDIR` and
+//! `COMMON_WAITS` as its only environment. An observer stands beside it ([`evidence`](crate::evidence)), and
+//! if it has to be stopped because its time is up, its author reads who waited for whom
+//! ([`explain`](crate::explain)).
 
 use std::any::Any;
 use std::cell::Cell;
@@ -46,13 +50,22 @@ use assert_cmd::assert::Assert;
 use nix::sys::resource::{Resource, setrlimit};
 use serde::{Deserialize, Serialize};
 
-use crate::runner::{self, Limits, Plan, RunError, Stop};
-use crate::sandbox::Sandbox;
+use crate::evidence::left::Kind;
+use crate::evidence::{Evidence, Leftover, Observer, Processes, Source};
+use crate::runner::{self, Limits, Plan, RunError, Stop, Watcher};
+use crate::sandbox::{Sandbox, Tier, Used};
 use crate::verdict::Verdict;
-use crate::{order, text};
+use crate::{explain, order, text};
 
 /// How much of a failed assertion is shown.
 const SHOWN: usize = 3000;
+
+/// How long the processes of a run are looked at before they are killed: the run must not outlive its limit
+/// by much.
+const LOOK: Duration = Duration::from_millis(60);
+
+/// How many names of what was left are shown.
+const NAMES: usize = 10;
 
 /// Lists the tests of a tests file, and makes it a program.
 ///
@@ -75,9 +88,11 @@ pub struct Program {
     program: PathBuf,
     folder: PathBuf,
     limits: Limits,
+    sandbox: Sandbox,
     caller: io::Stdin,
     runs: Cell<u32>,
     last: Cell<Option<ExitStatus>>,
+    source: Cell<Option<Source>>,
 }
 
 /// One run of the submission that ended by itself, within its limits.
@@ -85,6 +100,9 @@ pub struct Program {
 pub struct Run {
     output: Output,
     call: String,
+    evidence: Result<Evidence, String>,
+    used: Option<Used>,
+    left: Vec<Leftover>,
 }
 
 impl Program {
@@ -124,21 +142,34 @@ impl Program {
                 ("PATH".into(), "/usr/local/bin:/usr/bin:/bin".into()),
                 ("HOME".into(), folder.clone().into()),
                 ("TMPDIR".into(), folder.clone().into()),
+                (explain::NOTES.into(), "1".into()),
             ],
             folder: folder.clone(),
             input,
             limits: self.limits,
-            sandbox: Sandbox::none(),
+            sandbox: self.sandbox.clone(),
         };
-        let outcome = runner::run(&plan, Some(self.caller.as_fd()));
+        let mut witness = Witness::new(self.sandbox.tier);
+        let outcome = runner::run_watched(&plan, Some(self.caller.as_fd()), &mut witness);
         // The whole of it goes with the folder that the grader made, at the latest.
         let _ = fs::remove_dir_all(&folder);
+        let Witness { observer, explanation, .. } = witness;
+        let evidence = observer.map(Observer::finish);
+        self.source.set(evidence.as_ref().ok().map(|evidence| evidence.source));
         match outcome {
-            Ok(runner::Outcome { stopped: Some(stop), .. }) => halt(Halt::Stopped { stop, call }),
+            Ok(runner::Outcome { stopped: Some(stop), .. }) => {
+                halt(Halt::Stopped { stop, call, explanation })
+            }
             Ok(outcome) => {
                 self.last.set(Some(outcome.status));
-                let runner::Outcome { status, stdout, stderr, .. } = outcome;
-                Run { output: Output { status, stdout, stderr }, call }
+                let runner::Outcome { status, stdout, stderr, used, traces, .. } = outcome;
+                // Programs write files, and may; all else that has a name has to be removed by its owner.
+                let (left, named): (Vec<_>, Vec<_>) =
+                    traces.into_iter().partition(|trace| trace.kind == Kind::File);
+                if !named.is_empty() {
+                    halt(Halt::Left { named, call });
+                }
+                Run { output: Output { status, stdout, stderr }, call, evidence, used, left }
             }
             Err(RunError::Abandoned) => halt(Halt::Abandoned),
             Err(error) => halt(Halt::Fault(error.to_string())),
@@ -152,6 +183,30 @@ impl Run {
         Assert::new(self.output.clone()).append_context("run", self.call.clone())
     }
 
+    /// Its processes, ready for assertions: how many there were, how many could run at the same time, how
+    /// the work was shared out. See [`evidence::predicates`](crate::evidence::predicates).
+    pub fn processes(&self) -> Processes<'_> {
+        self.evidence().processes()
+    }
+
+    /// All that is known about its processes.
+    pub fn evidence(&self) -> &Evidence {
+        match &self.evidence {
+            Ok(evidence) => evidence,
+            Err(reason) => halt(Halt::Fault(format!("nothing is known of processes: {reason}"))),
+        }
+    }
+
+    /// What it took, where a sandbox counts.
+    pub fn used(&self) -> Option<Used> {
+        self.used
+    }
+
+    /// The files that it left in its folder; only the full tier looks.
+    pub fn left(&self) -> &[Leftover] {
+        &self.left
+    }
+
     /// What the program printed on stdout; bytes that are no UTF-8 are replaced.
     pub fn stdout(&self) -> String {
         String::from_utf8_lossy(&self.output.stdout).into_owned()
@@ -163,9 +218,40 @@ impl Run {
     }
 }
 
+/// Who stands beside a run.
+struct Witness {
+    tier: Tier,
+    observer: Result<Observer, String>,
+    explanation: Vec<String>,
+}
+
+impl Witness {
+    fn new(tier: Tier) -> Witness {
+        Witness { tier, observer: Err("the run did not begin".to_string()), explanation: vec![] }
+    }
+}
+
+impl Watcher for Witness {
+    fn launched(&mut self, process: u32) {
+        self.observer = Observer::attach(process).map_err(|error| error.to_string());
+    }
+
+    fn stopping(&mut self, root: i32, stop: &Stop) {
+        if *stop == Stop::Time {
+            // In a sandbox, the root is the grader's own.
+            let snapshot = match self.tier {
+                Tier::None => explain::look(root, LOOK),
+                _ => explain::look_below(root, LOOK),
+            };
+            self.explanation = snapshot.explain().lines(false);
+        }
+    }
+}
+
 /// What ends a test from the inside; nobody else can make one.
 enum Halt {
-    Stopped { stop: Stop, call: String },
+    Stopped { stop: Stop, call: String, explanation: Vec<String> },
+    Left { named: Vec<Leftover>, call: String },
     Fault(String),
     Abandoned,
 }
@@ -181,17 +267,28 @@ pub(crate) struct Task {
     pub(crate) folder: PathBuf,
     /// Everything of this submission, the folder above included.
     pub(crate) work: PathBuf,
-    pub(crate) wall_seconds: f64,
-    pub(crate) output_bytes: usize,
+    pub(crate) limits: Limits,
+    pub(crate) sandbox: Sandbox,
     pub(crate) tests: Vec<String>,
 }
 
 /// What a judge says, one per line.
 #[derive(Serialize, Deserialize)]
 pub(crate) enum Event {
-    Started { test: String },
-    Finished { test: String, verdict: Verdict, message: Option<String>, seconds: f64 },
-    Fault { message: String },
+    Started {
+        test: String,
+    },
+    Finished {
+        test: String,
+        verdict: Verdict,
+        message: Option<String>,
+        seconds: f64,
+        /// How its last run was observed.
+        source: Option<Source>,
+    },
+    Fault {
+        message: String,
+    },
 }
 
 /// The judge's process: takes its task from stdin, runs the tests, answers on stdout. Called by
@@ -212,18 +309,15 @@ fn judge(tests: &[(&str, Test)]) -> Result<(), String> {
     // A crash that a test is about must not fill the disk.
     setrlimit(Resource::RLIMIT_CORE, 0, 0)
         .map_err(|errno| format!("cannot set a limit: {errno}"))?;
-    let limits = Limits {
-        wall: Duration::from_secs_f64(task.wall_seconds),
-        output: task.output_bytes,
-        ..Limits::default()
-    };
     let program = Program {
         program: task.program,
         folder: task.folder,
-        limits,
+        limits: task.limits,
+        sandbox: task.sandbox,
         caller: io::stdin(),
         runs: Cell::new(0),
         last: Cell::new(None),
+        source: Cell::new(None),
     };
     for name in task.tests {
         let (_, test) = tests
@@ -245,7 +339,8 @@ fn judge(tests: &[(&str, Test)]) -> Result<(), String> {
                 return Ok(());
             }
         };
-        reply(&Event::Finished { test: name, verdict, message, seconds })?;
+        let source = program.source.take();
+        reply(&Event::Finished { test: name, verdict, message, seconds, source })?;
     }
     Ok(())
 }
@@ -269,9 +364,16 @@ fn examine(
         Ok(halt) => match *halt {
             Halt::Abandoned => Break(None),
             Halt::Fault(message) => Break(Some(message)),
-            Halt::Stopped { stop, call } => {
+            Halt::Stopped { stop, call, explanation } => {
                 let (verdict, message) = sentence(&stop, program.limits);
-                Continue((verdict, Some(format!("{message}\nrun=`{call}`"))))
+                let lines = explanation.iter().map(|line| format!("{line}\n")).collect::<String>();
+                Continue((verdict, Some(format!("{message}\n{lines}run=`{call}`"))))
+            }
+            Halt::Left { named, call } => {
+                let shown = named.iter().take(NAMES).map(|trace| format!("{trace}\n"));
+                let list = shown.collect::<String>();
+                let message = "the program ended, and what it had made was still there:";
+                Continue((Verdict::Pol, Some(format!("{message}\n{list}run=`{call}`"))))
             }
         },
         Err(payload) => {
@@ -313,7 +415,7 @@ fn sentence(stop: &Stop, limits: Limits) -> (Verdict, String) {
                 "all processes of the program together needed more than {} MiB of memory",
                 limits.memory >> 20
             );
-            (Verdict::Re, message)
+            (Verdict::Mle, message)
         }
         Stop::Processes => {
             let message = format!(
@@ -321,7 +423,7 @@ fn sentence(stop: &Stop, limits: Limits) -> (Verdict, String) {
                  and was ended",
                 limits.processes
             );
-            (Verdict::Re, message)
+            (Verdict::Ple, message)
         }
         Stop::Output => {
             let message =
@@ -329,8 +431,10 @@ fn sentence(stop: &Stop, limits: Limits) -> (Verdict, String) {
             (Verdict::Ole, message)
         }
         Stop::Leftovers(left) => {
-            let shown =
-                left.iter().take(10).map(|process| format!("{} ({})", process.pid, process.name));
+            let shown = left
+                .iter()
+                .take(NAMES)
+                .map(|process| format!("{} ({})", process.pid, process.name));
             let list = match left.len() {
                 0 => "something else holds its output open".to_string(),
                 _ => shown.collect::<Vec<_>>().join(", "),

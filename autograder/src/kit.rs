@@ -17,6 +17,7 @@ use serde::Deserialize;
 
 use crate::assignment::{Assignment, Course, Visibility};
 use crate::error::{Error, Result};
+use crate::sandbox::{self, Detection, Sandbox};
 use crate::text;
 
 /// The libraries that an assignment may allow its submissions.
@@ -31,6 +32,7 @@ pub struct Kit {
     root: PathBuf,
     keeper: PathBuf,
     ready: OnceCell<Libraries>,
+    detection: OnceCell<Detection>,
 }
 
 /// Where everything lies.
@@ -56,7 +58,22 @@ impl Kit {
             Some(parent) if !course.root().join("autograder/Cargo.toml").is_file() => parent,
             _ => course.root(),
         };
-        Kit { root: root.to_path_buf(), keeper: keeper.into(), ready: OnceCell::new() }
+        Kit {
+            root: root.to_path_buf(),
+            keeper: keeper.into(),
+            ready: OnceCell::new(),
+            detection: OnceCell::new(),
+        }
+    }
+
+    /// What sandbox this machine gives; found out at the first call, which takes some ten milliseconds.
+    pub fn detection(&self) -> &Detection {
+        self.detection.get_or_init(|| sandbox::detect(&self.keeper))
+    }
+
+    /// The highest sandbox that this machine gives.
+    pub fn sandbox(&self) -> Sandbox {
+        Sandbox::new(self.detection().tier, &self.keeper)
     }
 
     /// The program that keeps an eye on the compiler.

@@ -28,6 +28,7 @@
 //! | [`sandbox`] | what stands between a submission and the machine |
 //! | `pipes` | the three pipes of a running program |
 //! | [`tree`] | finds and ends the descendants of a process |
+//! | [`doctor`] | what this machine gives, and how to get more |
 //! | [`evidence`] | how many processes there were, and how many could run at the same time |
 //! | [`explain`] | why a program hangs: who waits for whom |
 //! | [`judge`] | what a tests file is written with, and the program that it becomes |
@@ -42,6 +43,7 @@
 
 pub mod assignment;
 pub mod build;
+pub mod doctor;
 pub mod error;
 pub mod evidence;
 pub mod explain;

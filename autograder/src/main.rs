@@ -4,12 +4,14 @@
 //! refused or is not there, 3 the grader is at fault, 64 wrong use.
 
 use std::env;
+use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
 use std::panic;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use autograder::assignment::{Course, Visibility};
+use autograder::doctor::Checkup;
 use autograder::grade::{Scope, Step, grade};
 use autograder::kit::Kit;
 use autograder::show::{self, Look};
@@ -37,6 +39,7 @@ const WRONG_USE: u8 = 64;
   cargo grade check a05-primes              your own program, with the public tests
   cargo grade run a05-primes upload.zip     any submission, with all tests
   cargo grade verify                        prove that every assignment is sound
+  cargo grade doctor                        what this machine gives for grading
 
 Exit codes: 0 all passed, 1 some failed, 2 does not build or is refused or is not there,
 3 the grader is at fault, 64 wrong use."
@@ -96,12 +99,30 @@ submission.")]
     #[command(after_help = "Examples:
   cargo grade list")]
     List,
+    /// Say what this machine gives for grading, and how to get more
+    #[command(after_help = "Examples:
+  cargo grade doctor
+  cargo grade doctor --json")]
+    Doctor {
+        /// Print it as JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Watch over the compiler (the grader calls this itself)
     #[command(hide = true)]
     Keep,
     /// Build a sandbox and run a program in it (the grader calls this itself)
     #[command(hide = true)]
     Launch,
+    /// Become a program when told to (the grader calls this itself)
+    #[command(hide = true)]
+    Hold {
+        /// The program
+        program: PathBuf,
+        /// Its arguments
+        #[arg(last = true)]
+        args: Vec<OsString>,
+    },
 }
 
 #[derive(Args)]
@@ -133,9 +154,14 @@ fn main() -> ExitCode {
 }
 
 fn execute(cli: Cli) -> Result<u8, Error> {
-    match cli.command {
+    match &cli.command {
         Verb::Keep => return Ok(if build::keep().is_ok() { 0 } else { AT_FAULT }),
         Verb::Launch => return Ok(if sandbox::launch() { 0 } else { AT_FAULT }),
+        Verb::Hold { program, args } => {
+            eprintln!("error: {}: {}", program.display(), sandbox::hold(program, args));
+            return Ok(AT_FAULT);
+        }
+        Verb::Doctor { json } => return doctor(*json),
         _ => {}
     }
     let here = env::current_dir().map_err(|source| Error::Io {
@@ -156,7 +182,7 @@ fn execute(cli: Cli) -> Result<u8, Error> {
             examine(&course, &assignment, submission.as_deref(), Scope::Public, &output)
         }
         Verb::Verify { assignments } => prove(&course, assignments),
-        Verb::Keep | Verb::Launch => Ok(0),
+        Verb::Keep | Verb::Launch | Verb::Hold { .. } | Verb::Doctor { .. } => Ok(0),
     }
 }
 
@@ -177,7 +203,8 @@ fn examine(
         print(&report.to_json()?);
     } else {
         print(&show::report(&report, look()));
-        print(&format!("tier {}: {}\n", report.tier.name, report.tier.meaning));
+        let tier = report.machine.tier;
+        print(&format!("tier {tier}: {}\n", tier.meaning()));
     }
     Ok(report.exit_code())
 }
@@ -244,20 +271,37 @@ fn list(course: &Course) -> Result<u8, Error> {
     Ok(0)
 }
 
+fn doctor(json: bool) -> Result<u8, Error> {
+    let checkup = Checkup::new(&own_program()?);
+    if json {
+        let text = serde_json::to_string_pretty(&checkup).map_err(|error| Error::Io {
+            action: "cannot put into JSON",
+            path: PathBuf::from("what was found"),
+            source: error.into(),
+        })?;
+        print(&(text + "\n"));
+    } else {
+        print(&checkup.text());
+    }
+    Ok(0)
+}
+
+fn own_program() -> Result<PathBuf, Error> {
+    env::current_exe().map_err(|source| Error::Io {
+        action: "cannot find",
+        path: PathBuf::from("the grader itself"),
+        source,
+    })
+}
+
 /// A kit, in a process that remains the ancestor of everything that it starts.
 fn ready_kit(course: &Course) -> Result<Kit, Error> {
-    let own = PathBuf::from("the grader itself");
     tree::adopt_orphans().map_err(|source| Error::Io {
         action: "cannot adopt orphans of",
-        path: own.clone(),
+        path: PathBuf::from("the grader itself"),
         source,
     })?;
-    let program = env::current_exe().map_err(|source| Error::Io {
-        action: "cannot find",
-        path: own,
-        source,
-    })?;
-    Ok(Kit::new(course, program))
+    Ok(Kit::new(course, own_program()?))
 }
 
 fn look() -> Look {

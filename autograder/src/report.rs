@@ -13,23 +13,13 @@ use serde::Serialize;
 
 use crate::assignment::{Assignment, FULL_POINTS, Test, Visibility};
 use crate::error::{Error, Result};
+use crate::evidence::Source;
 use crate::intake::{Refusal, Submission};
+use crate::sandbox::{Accounting, Detection, Tier};
 use crate::verdict::Verdict;
 
 /// The version of the format: it grows when a reader of the old one would be misled.
-pub const SCHEMA: u32 = 1;
-
-/// How a submission was kept apart from the machine that it ran on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct Tier {
-    /// `none`, for now.
-    pub name: &'static str,
-    /// What that means for the score.
-    pub meaning: &'static str,
-}
-
-/// No sandbox.
-pub const NO_SANDBOX: Tier = Tier { name: "none", meaning: "no sandbox: local feedback only" };
+pub const SCHEMA: u32 = 2;
 
 /// The result.
 #[derive(Clone, Debug, Serialize)]
@@ -42,8 +32,6 @@ pub struct Report {
     pub title: String,
     /// The name of the submitted file, folder or archive, without its folder.
     pub submission: String,
-    /// How it was kept apart.
-    pub tier: Tier,
     /// The gravest verdict of all that was graded.
     pub verdict: Verdict,
     /// The points earned.
@@ -116,7 +104,7 @@ pub enum State {
     AfterSubmission,
 }
 
-/// The machine that graded.
+/// The machine that graded, and what it gave.
 #[derive(Clone, Debug, Serialize)]
 pub struct Machine {
     /// The operating system.
@@ -125,18 +113,36 @@ pub struct Machine {
     pub arch: &'static str,
     /// How many processors the grader may use; 0 if unknown.
     pub processors: usize,
+    /// In how much of a sandbox the submission was built and run.
+    pub tier: Tier,
+    /// Who counted what it took; nobody without a sandbox.
+    pub accounting: Option<Accounting>,
+    /// How its processes were observed; none before a program has run.
+    pub evidence: Option<Source>,
+}
+
+impl Machine {
+    pub(crate) fn new(detection: &Detection) -> Machine {
+        Machine {
+            os: env::consts::OS,
+            arch: env::consts::ARCH,
+            processors: thread::available_parallelism().map_or(0, usize::from),
+            tier: detection.tier,
+            accounting: detection.accounting,
+            evidence: None,
+        }
+    }
 }
 
 impl Report {
     /// A report in which nothing has been graded yet.
-    pub(crate) fn new(assignment: &Assignment, submission: String) -> Report {
+    pub(crate) fn new(assignment: &Assignment, submission: String, machine: Machine) -> Report {
         let tests = assignment.manifest.tests.iter().map(TestReport::new).collect();
         Report {
             schema: SCHEMA,
             assignment: assignment.name.clone(),
             title: assignment.manifest.title.clone(),
             submission,
-            tier: NO_SANDBOX,
             verdict: Verdict::Ok,
             points: 0,
             out_of: FULL_POINTS,
@@ -147,11 +153,7 @@ impl Report {
             notes: Vec::new(),
             build_messages: String::new(),
             tests,
-            machine: Machine {
-                os: env::consts::OS,
-                arch: env::consts::ARCH,
-                processors: thread::available_parallelism().map_or(0, usize::from),
-            },
+            machine,
         }
     }
 

@@ -17,6 +17,12 @@
 //! Whatever decides it, at the end the process group is killed, then every descendant. The limits on
 //! CPU time, memory, processes and files are those of the sandbox; nothing enforces them here.
 //!
+//! # How a program is held
+//!
+//! Whoever watches has to be there before the program's first instruction. So what is started is the
+//! grader's own program with its command [`HOLD`](sandbox::HOLD): it stops itself, and becomes the program
+//! when it is told to go on.
+//!
 //! # Why a thread waits for the exit
 //!
 //! The process id must stay taken until the group has been killed, or the signal could hit a
@@ -56,7 +62,7 @@ pub const GRACE: Duration = Duration::from_millis(250);
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
 /// What one run may take.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
     /// Time on the clock.
     pub wall: Duration,
@@ -231,9 +237,15 @@ fn run_unconfined(
     caller: Option<BorrowedFd<'_>>,
     watcher: &mut dyn Watcher,
 ) -> Result<Outcome, RunError> {
-    let began = Instant::now();
     let mut running = Running::start(plan)?;
+    if running.is_held {
+        sandbox::await_stop(running.pid);
+    }
     watcher.launched(running.child.id());
+    let began = Instant::now();
+    if running.is_held {
+        kill(running.pid, Signal::SIGCONT)?;
+    }
     let decided = running.watch(plan, began, caller);
     if let Ok(Some(stop)) = &decided {
         watcher.stopping(running.pid.as_raw(), stop);
@@ -258,6 +270,8 @@ struct Running<'a> {
     pipes: Pipes<'a>,
     exit_notice: PipeReader,
     waiter: Option<JoinHandle<()>>,
+    /// Whether it waits to be told to become the program.
+    is_held: bool,
     ended: bool,
 }
 
@@ -265,9 +279,15 @@ impl Running<'_> {
     fn start(plan: &Plan) -> Result<Running<'_>, RunError> {
         let (pipes, ends) = Pipes::new(plan.input.as_deref(), plan.limits.output)?;
         let (exit_notice, exit_noticed) = io::pipe()?;
-        let mut command = Command::new(&plan.program);
+        let holder = &plan.sandbox.launcher;
+        let is_held = !holder.as_os_str().is_empty();
+        let mut command = Command::new(if is_held { holder } else { &plan.program });
+        if is_held {
+            command.arg(sandbox::HOLD).arg(&plan.program).arg("--");
+        } else {
+            command.arg0("program");
+        }
         command
-            .arg0("program")
             .args(&plan.args)
             .env_clear()
             .envs(plan.env.iter().map(|(name, value)| (name, value)))
@@ -286,7 +306,8 @@ impl Running<'_> {
             {}
             drop(exit_noticed);
         });
-        let mut running = Running { child, pid, pipes, exit_notice, waiter: None, ended: false };
+        let mut running =
+            Running { child, pid, pipes, exit_notice, waiter: None, is_held, ended: false };
         running.waiter = Some(waiter?);
         Ok(running)
     }

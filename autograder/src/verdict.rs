@@ -17,11 +17,15 @@ pub enum Verdict {
     /// Run-time error: the test failed, and the last program that it ran was ended by a signal, by a
     /// panic (exit code 101) or by an error that `main` returned (exit code 1).
     Re,
-    /// Time limit exceeded.
+    /// Time limit exceeded: time on the clock, or processor time.
     Tle,
+    /// Memory limit exceeded, by all processes together.
+    Mle,
     /// Output limit exceeded.
     Ole,
-    /// Policy: the program ended, and processes that it had started were still there.
+    /// Process limit exceeded: too many processes and threads at the same time.
+    Ple,
+    /// Policy: the program ended, and processes or named objects that it had made were still there.
     Pol,
     /// Compile error.
     Ce,
@@ -37,8 +41,10 @@ impl Verdict {
             Verdict::Wa => "wrong answer",
             Verdict::Re => "run-time error",
             Verdict::Tle => "too slow, or never ends",
+            Verdict::Mle => "took too much memory",
             Verdict::Ole => "printed too much",
-            Verdict::Pol => "left processes behind",
+            Verdict::Ple => "had too many processes",
+            Verdict::Pol => "left something behind",
             Verdict::Ce => "does not compile",
             Verdict::Rej => "refused",
         }
@@ -51,7 +57,9 @@ impl Verdict {
             Verdict::Wa => "WA",
             Verdict::Re => "RE",
             Verdict::Tle => "TLE",
+            Verdict::Mle => "MLE",
             Verdict::Ole => "OLE",
+            Verdict::Ple => "PLE",
             Verdict::Pol => "POL",
             Verdict::Ce => "CE",
             Verdict::Rej => "REJ",
@@ -76,7 +84,9 @@ mod tests {
             Verdict::Wa,
             Verdict::Re,
             Verdict::Tle,
+            Verdict::Mle,
             Verdict::Ole,
+            Verdict::Ple,
             Verdict::Pol,
             Verdict::Ce,
             Verdict::Rej,

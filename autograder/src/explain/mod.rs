@@ -5,7 +5,7 @@
 //! use autograder::explain;
 //!
 //! let own = std::process::id() as i32;
-//! let explanation = explain::look(own).explain();
+//! let explanation = explain::look(own, explain::PATIENCE).explain();
 //! // For the student, and for the result:
 //! let (lines, _json) = (explanation.lines(false), serde_json::to_string(&explanation).unwrap());
 //! assert!(!lines.is_empty() && lines.len() <= explain::LINES);
@@ -49,15 +49,15 @@ pub use text::LINES;
 /// The environment variable by which a program that uses `common` is asked for names and lines.
 pub const NOTES: &str = "COMMON_WAITS";
 
-/// Looks at the process `root` and everything below it; takes at most [`PATIENCE`].
+/// Looks at the process `root` and everything below it; takes at most `patience`, or [`PATIENCE`] if that
+/// is shorter.
 ///
 /// Nothing is stopped. What cannot be read is not known: there is no error.
-pub fn look(root: i32) -> Snapshot {
-    proc::look(root, true, PATIENCE)
+pub fn look(root: i32, patience: Duration) -> Snapshot {
+    proc::look(root, true, patience)
 }
 
-/// Looks at everything below the process `root`, which is the grader's own, and not at itself; takes at
-/// most `patience`, or [`PATIENCE`] if that is shorter.
+/// Looks at everything below the process `root`, which is the grader's own, and not at itself.
 pub fn look_below(root: i32, patience: Duration) -> Snapshot {
     proc::look(root, false, patience)
 }

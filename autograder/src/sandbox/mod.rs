@@ -35,6 +35,7 @@
 //! | `session` | the grader's end of a run |
 //! | `plan` | what grader, launcher and process 1 say to each other |
 //! | `launch` | the launcher |
+//! | `hold` | a process that becomes the program when it is told to, in tier `none` |
 //! | `init` | process 1 |
 //! | `confine` | from a copy of process 1 to the program |
 //! | `mounts` | what the program sees of files |
@@ -52,6 +53,7 @@
 
 mod cgroup;
 mod confine;
+mod hold;
 mod init;
 mod launch;
 mod limits;
@@ -71,12 +73,17 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) use hold::await_stop;
+pub use hold::hold;
 pub use launch::launch;
 pub use plan::{Fault, Step};
 pub use tier::{Detection, Shortfall, Tier, detect};
 
 /// The hidden command of the grader that is the launcher.
 pub const LAUNCH: &str = "launch";
+
+/// The hidden command of the grader that becomes a program once it is told to.
+pub const HOLD: &str = "hold";
 
 /// In which sandbox a program runs, and who builds it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -96,7 +103,7 @@ impl Sandbox {
         Sandbox { tier: Tier::None, launcher: PathBuf::new(), use_groups: false }
     }
 
-    /// A sandbox of this tier.
+    /// A sandbox of this tier; with tier `none` the program is only held until whoever watches is ready.
     pub fn new(tier: Tier, launcher: impl Into<PathBuf>) -> Sandbox {
         Sandbox { tier, launcher: launcher.into(), use_groups: true }
     }

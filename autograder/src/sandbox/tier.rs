@@ -65,7 +65,7 @@ pub struct Detection {
 }
 
 /// Something that could not be had.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Shortfall {
     /// What.
     pub what: &'static str,

@@ -162,7 +162,7 @@ fn the_result_can_be_printed_and_put_elsewhere() {
     assert_eq!(graded.stdout, written);
     let result: Value = serde_json::from_str(&written).unwrap();
     assert_eq!(result["submission"], "upload.rs");
-    assert_eq!(result["tier"]["name"], "none");
+    assert_eq!(result["machine"]["tier"], "full");
 }
 
 #[test]

@@ -1,8 +1,11 @@
 //! A small course in a folder of its own, and the grader run on it.
 //!
-//! Every process of a run knows the folder: it stands in its environment or is its working
-//! directory. That is how [`Course::processes`] finds what a run has left.
+//! Every process of a run knows the folder, which stands in its environment or is its working
+//! directory, or shares a sandbox with one that does. That is how [`Course::processes`] finds what a run
+//! has left.
 
+use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -94,6 +97,8 @@ const LONG: Duration = Duration::from_secs(180);
 
 pub(crate) struct Course {
     folder: TempDir,
+    /// The namespaces of processes that runs had.
+    sandboxes: RefCell<BTreeSet<PathBuf>>,
 }
 
 /// What a run of the grader came to.
@@ -107,8 +112,10 @@ pub(crate) struct Graded {
 impl Course {
     /// A course with one assignment, `hello`.
     pub(crate) fn new() -> Course {
-        let course =
-            Course { folder: tempfile::Builder::new().prefix("course-").tempdir().unwrap() };
+        let course = Course {
+            folder: tempfile::Builder::new().prefix("course-").tempdir().unwrap(),
+            sandboxes: RefCell::default(),
+        };
         fs::create_dir(course.at("temporary")).unwrap();
         course.write("Cargo.toml", "[workspace]\n");
         course.add_assignment("hello");
@@ -179,18 +186,25 @@ impl Course {
     pub(crate) fn processes(&self) -> Vec<(i32, PathBuf)> {
         let mark = self.folder.path().as_os_str().as_bytes();
         let has_mark = |bytes: &[u8]| bytes.windows(mark.len()).any(|window| window == mark);
-        let mut found = vec![];
+        let own = fs::read_link("/proc/self/ns/pid").unwrap();
+        let mut sandboxes = self.sandboxes.borrow_mut();
+        let mut all = vec![];
         for entry in fs::read_dir("/proc").unwrap().flatten() {
             let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else {
                 continue;
             };
-            let folder = fs::read_link(entry.path().join("cwd")).unwrap_or_default();
+            let link = |name: &str| fs::read_link(entry.path().join(name)).unwrap_or_default();
             let environment = fs::read(entry.path().join("environ")).unwrap_or_default();
-            if has_mark(folder.as_os_str().as_bytes()) || has_mark(&environment) {
-                found.push((pid, fs::read_link(entry.path().join("exe")).unwrap_or_default()));
+            let is_marked = has_mark(link("cwd").as_os_str().as_bytes()) || has_mark(&environment);
+            let sandbox = link("ns/pid");
+            if is_marked && sandbox != own && sandbox != Path::new("") {
+                sandboxes.insert(sandbox.clone());
             }
+            all.push((pid, link("exe"), is_marked, sandbox));
         }
-        found
+        let found =
+            all.into_iter().filter(|(.., marked, space)| *marked || sandboxes.contains(space));
+        found.map(|(pid, program, ..)| (pid, program)).collect()
     }
 }
 
@@ -208,7 +222,7 @@ impl Graded {
 
 /// Whether this is the program that a submission was built to.
 pub(crate) fn is_submission(program: &Path) -> bool {
-    program.to_string_lossy().contains("/build/program")
+    program.ends_with("build/program") || program.ends_with("sub/program")
 }
 
 /// Looks again and again, until it is so.

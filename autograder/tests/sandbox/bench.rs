@@ -136,20 +136,14 @@ impl Bench {
         plans
     }
 
+    /// The launchers whose grader had this test's folder for its temporary files.
+    pub(crate) fn launchers(&self) -> Vec<i32> {
+        running_with("TMPDIR", self.folder().to_str().unwrap())
+    }
+
     /// The processes of this test that there still are.
     pub(crate) fn processes(&self) -> Vec<i32> {
-        let wanted = format!("{MARK}={}", self.mark);
-        let mut found = vec![];
-        for entry in fs::read_dir("/proc").unwrap().flatten() {
-            let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else {
-                continue;
-            };
-            let environment = fs::read(entry.path().join("environ")).unwrap_or_default();
-            if environment.split(|&byte| byte == 0).any(|pair| pair == wanted.as_bytes()) {
-                found.push(pid);
-            }
-        }
-        found
+        running_with(MARK, &self.mark)
     }
 
     /// Nothing on this machine remembers the run.
@@ -166,19 +160,26 @@ impl Bench {
     }
 }
 
+/// The processes in whose environment this stands.
+fn running_with(name: &str, value: &str) -> Vec<i32> {
+    let wanted = format!("{name}={value}");
+    let mut found = vec![];
+    for entry in fs::read_dir("/proc").unwrap().flatten() {
+        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else {
+            continue;
+        };
+        let environment = fs::read(entry.path().join("environ")).unwrap_or_default();
+        if environment.split(|&byte| byte == 0).any(|pair| pair == wanted.as_bytes()) {
+            found.push(pid);
+        }
+    }
+    found
+}
+
 /// What it printed.
 pub(crate) fn said(outcome: &Outcome) -> String {
     let stderr = String::from_utf8_lossy(&outcome.stderr);
     format!("{}{stderr}", String::from_utf8_lossy(&outcome.stdout))
-}
-
-/// The launchers that there are.
-pub(crate) fn launchers() -> Vec<PathBuf> {
-    let processes = fs::read_dir("/proc").unwrap().flatten().map(|entry| entry.path());
-    let launcher = format!("{GRADER}\0{}\0", sandbox::LAUNCH);
-    processes
-        .filter(|path| fs::read(path.join("cmdline")).is_ok_and(|line| line == launcher.as_bytes()))
-        .collect()
 }
 
 /// The control groups that sandboxes of a process have.

@@ -14,7 +14,7 @@ use autograder::sandbox::{Sandbox, Step, Tier};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::bench::{Bench, GRADER, groups, launchers, wait_until};
+use crate::bench::{Bench, GRADER, groups, wait_until};
 
 /// A program that does its best to stay.
 const STAYS: &str = r#"
@@ -82,6 +82,7 @@ fn nothing_is_left_when_the_grader_is_killed() {
             .args(["--exact", "endings::a_grader_that_is_killed", "--nocapture"])
             .env(RUN_THIS, &program)
             .env("SANDBOX_TEST_MARK", bench.mark())
+            .env("TMPDIR", bench.folder())
             .stdout(Stdio::null())
             .spawn()
             .unwrap();
@@ -93,7 +94,7 @@ fn nothing_is_left_when_the_grader_is_killed() {
         grader.kill().unwrap();
         grader.wait().unwrap();
         wait_until("its processes are gone", || bench.processes().is_empty());
-        wait_until("its launcher is gone", || launchers().is_empty());
+        wait_until("its launcher is gone", || bench.launchers().is_empty());
         wait_until("its groups are gone", || groups(grader.id()).is_empty());
         bench.nothing_is_left();
     }

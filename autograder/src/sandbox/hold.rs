@@ -1,0 +1,26 @@
+//! A process that becomes a program when it is told to: where there is no launcher to do that.
+
+use std::ffi::OsString;
+use std::io;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::Command;
+
+use nix::errno::Errno;
+use nix::sys::signal::{Signal, raise};
+use nix::sys::wait::{Id, WaitPidFlag, waitid};
+use nix::unistd::Pid;
+
+/// Stops, and becomes the program when it goes on; comes back only with what went wrong.
+pub fn hold(program: &Path, args: &[OsString]) -> io::Error {
+    match raise(Signal::SIGSTOP) {
+        Ok(()) => Command::new(program).arg0("program").args(args).exec(),
+        Err(errno) => errno.into(),
+    }
+}
+
+/// Waits until such a process has stopped itself, or has failed to.
+pub(crate) fn await_stop(process: Pid) {
+    let flags = WaitPidFlag::WSTOPPED | WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT;
+    while waitid(Id::Pid(process), flags) == Err(Errno::EINTR) {}
+}
