@@ -156,6 +156,15 @@ pub struct RunLimits {
     pub file_mib: Option<u64>,
     /// Open files of one process.
     pub files: Option<u32>,
+    /// Seconds on the clock that the compiler may take.
+    pub build_seconds: Option<u64>,
+}
+
+impl RunLimits {
+    /// How long the compiler may take.
+    pub fn build(self) -> Duration {
+        Duration::from_secs(self.build_seconds.unwrap_or(60))
+    }
 }
 
 impl From<RunLimits> for Limits {
@@ -360,6 +369,7 @@ fn check_limits(limits: &RunLimits) -> std::result::Result<(), String> {
         ("processes", limits.processes.map(u64::from), 2, 1024),
         ("file_mib", limits.file_mib, 1, 1 << 12),
         ("files", limits.files.map(u64::from), 16, 4096),
+        ("build_seconds", limits.build_seconds, 1, 600),
     ];
     for (name, value, least, most) in given {
         if value.is_some_and(|value| !(least..=most).contains(&value)) {

@@ -2,9 +2,19 @@
 //!
 //! The student's manifest, build script and Cargo configuration play no part: the sources that were
 //! taken in are written to a fresh folder, below `src/` as Cargo has it, and the compiler itself is
-//! called on `src/main.rs` with arguments that stand here. It runs under limits like any other
-//! program, because it can be kept busy for ever too. [`keep`] is that run: the program `autograder` in a second process, so that nothing is left
-//! when the grader is killed meanwhile.
+//! called on `src/main.rs` with arguments that stand here.
+//!
+//! Sources can make a compiler read any file, and keep it busy for ever. So it runs in the sandbox like any
+//! other program, as a [`Tool`] that sees three folders besides and hands out one file:
+//!
+//! | in the sandbox | on the host |
+//! | --- | --- |
+//! | `/source` | the sources that were taken in |
+//! | `/toolchain` | the compiler's own folder |
+//! | `/libraries` | the prebuilt libraries that submissions may be linked with |
+//!
+//! [`keep`] is that run: the program `autograder` in a second process, so that nothing is left when the
+//! grader is killed meanwhile.
 
 use std::env;
 use std::ffi::OsString;
@@ -18,18 +28,36 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::assignment::Manifest;
 use crate::error::{Error, Result};
 use crate::intake::Submission;
 use crate::kit::Kit;
 use crate::runner::{self, Limits, Plan, RunError, Stop};
-use crate::sandbox::Sandbox;
+use crate::sandbox::{Sandbox, Show, Tier, Tool};
 use crate::{order, text};
 
-/// How long the compiler may take for one submission.
-const WALL: Duration = Duration::from_secs(120);
+/// How many processors the compiler may keep busy for its whole time.
+const PROCESSORS: u32 = 4;
 
 /// How much the compiler may print.
 const OUTPUT: usize = 4 << 20;
+
+/// The most memory of the compiler and what it starts.
+const MEMORY: u64 = 2 << 30;
+
+/// Its threads, which are more than one per processor, and those of what it starts.
+const PROCESSES: u32 = 1024;
+
+/// The largest file that it writes.
+const FILE_SIZE: u64 = 128 << 20;
+
+/// How the compiler calls the program.
+const PRODUCT: &str = "program";
+
+/// Where things lie in the sandbox.
+const SOURCE: &str = "/source";
+const TOOLCHAIN: &str = "/toolchain";
+const LIBRARIES: &str = "/libraries";
 
 /// How much of that is shown.
 const SHOWN: usize = 6000;
@@ -53,16 +81,31 @@ pub enum Built {
 
 /// Builds a submission in a new folder `build` below `work`.
 ///
-/// `work` belongs to this submission: if the grader is killed meanwhile, the keeper removes it.
+/// `work` belongs to this submission: if the grader is killed meanwhile, the keeper removes it. In tier
+/// `none`, the compiler can read whatever the grader can.
 ///
 /// # Errors
 ///
 /// If the compiler cannot be run. That it refuses the submission is no error.
-pub fn build(kit: &Kit, crates: &[String], submission: &Submission, work: &Path) -> Result<Built> {
+pub fn build(
+    kit: &Kit,
+    mut sandbox: Sandbox,
+    assignment: &Manifest,
+    submission: &Submission,
+    work: &Path,
+) -> Result<Built> {
     let libraries = kit.libraries()?;
     let folder = work.join("build");
-    fs::create_dir(&folder).map_err(Error::io("cannot create", &folder))?;
-    write_sources(submission, &folder)?;
+    let sources = folder.join("sources");
+    fs::create_dir_all(&sources).map_err(Error::io("cannot create", &sources))?;
+    write_sources(submission, &sources)?;
+    let program = folder.join("program");
+    let wall = assignment.limits.build();
+    let tier = sandbox.tier;
+    let show = |host: &Path, inside: &str| Show { host: host.to_path_buf(), inside: inside.into() };
+    let source = show(&sources, SOURCE);
+    let toolchain = show(&libraries.toolchain, TOOLCHAIN);
+    let shown_libraries = show(&libraries.folder, LIBRARIES);
 
     // As `cargo run` builds it: what overflows or panics for the student does so here.
     let fixed = [
@@ -76,21 +119,39 @@ pub fn build(kit: &Kit, crates: &[String], submission: &Submission, work: &Path)
         "-Cdebuginfo=line-tables-only",
     ];
     let mut args: Vec<OsString> = fixed.iter().map(OsString::from).collect();
-    args.extend(libraries.externs(crates.iter().map(String::as_str)));
-    args.extend(["-o", "program", "src/main.rs"].map(OsString::from));
+    args.extend(
+        libraries
+            .externs(shown_libraries.seen_from(tier), assignment.crates.iter().map(String::as_str)),
+    );
+    // In what the compiler says, and in what a panic says, paths begin below the submission.
+    let mut remap = OsString::from("--remap-path-prefix=");
+    remap.push(source.seen_from(tier));
+    remap.push("=");
+    args.push(remap);
+    args.extend(["-o".into(), PRODUCT.into(), source.seen_from(tier).join("src/main.rs").into()]);
 
+    let rustc = toolchain.seen_from(tier).join("bin/rustc");
+    // Without a sandbox, the compiler works in the folder and leaves its product there.
+    if tier != Tier::None {
+        let shows = vec![source, toolchain, shown_libraries];
+        sandbox.tool = Some(Tool { shows, product: (PRODUCT.into(), program.clone()) });
+    } else {
+        sandbox = Sandbox::none();
+    }
     let order = Order {
-        program: libraries.rustc.clone(),
+        program: rustc,
         args: args.into_iter().map(OsStringExt::into_vec).collect(),
         path: env::var_os("PATH").unwrap_or_default().into_vec(),
         folder: folder.clone(),
         work: work.to_path_buf(),
+        sandbox,
+        wall,
     };
     let mut answer = None;
     order::place(
         Command::new(kit.keeper()).arg("keep"),
         &order,
-        WALL + Duration::from_secs(60),
+        wall + Duration::from_secs(60),
         |line| {
             answer = Some(serde_json::from_str::<Answer>(line).map_err(|error| error.to_string())?);
             Ok(())
@@ -98,14 +159,11 @@ pub fn build(kit: &Kit, crates: &[String], submission: &Submission, work: &Path)
     )
     .and_then(|()| answer.ok_or_else(|| "did not answer".to_string()))
     .and_then(|answer| match answer {
-        Answer::Ended { success, said } => {
-            let program = folder.join("program");
-            Ok(if success && program.is_file() {
-                Built::Program { program, messages: said }
-            } else {
-                Built::Failed { messages: said }
-            })
-        }
+        Answer::Ended { success, said } => Ok(if success && program.is_file() {
+            Built::Program { program, messages: said }
+        } else {
+            Built::Failed { messages: said }
+        }),
         Answer::Fault(message) => Err(message),
     })
     .map_err(|message| Error::Kit(format!("the keeper of the compiler {message}")))
@@ -132,6 +190,8 @@ struct Order {
     path: Vec<u8>,
     folder: PathBuf,
     work: PathBuf,
+    sandbox: Sandbox,
+    wall: Duration,
 }
 
 /// What the keeper has to say about it.
@@ -155,19 +215,29 @@ pub fn keep() -> io::Result<()> {
         env: vec![("PATH".into(), OsString::from_vec(order.path))],
         folder: order.folder,
         input: None,
-        limits: Limits { wall: WALL, output: OUTPUT, ..Limits::default() },
-        sandbox: Sandbox::none(),
+        limits: Limits {
+            wall: order.wall,
+            output: OUTPUT,
+            cpu: order.wall * PROCESSORS,
+            memory: MEMORY,
+            processes: PROCESSES,
+            file_size: FILE_SIZE,
+            ..Limits::default()
+        },
+        sandbox: order.sandbox,
     };
     let answer = match runner::run(&plan, Some(io::stdin().as_fd())) {
         Ok(outcome) => {
             let stopped = match &outcome.stopped {
                 Some(Stop::Time) => {
-                    format!("the compiler was stopped after {} seconds\n", WALL.as_secs())
+                    format!("the compiler was stopped after {} seconds\n", order.wall.as_secs())
                 }
                 Some(Stop::Output) => "the compiler printed too much and was stopped\n".to_string(),
-                Some(Stop::Cpu | Stop::Memory | Stop::Processes) => {
-                    "the compiler needed too much and was stopped\n".to_string()
+                Some(Stop::Cpu) => "the compiler needed too much processor time\n".to_string(),
+                Some(Stop::Memory) => {
+                    format!("the compiler needed more than {} MiB of memory\n", MEMORY >> 20)
                 }
+                Some(Stop::Processes) => "the compiler had too many threads\n".to_string(),
                 Some(Stop::Leftovers(_)) => "the compiler left processes behind\n".to_string(),
                 None => String::new(),
             };

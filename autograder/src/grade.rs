@@ -108,8 +108,8 @@ pub fn grade(
         .prefix("grade-")
         .tempdir()
         .map_err(Error::io("cannot create a folder in", &std::env::temp_dir()))?;
-    let program = match build::build(kit, &assignment.manifest.crates, &submission, folder.path())?
-    {
+    let manifest = &assignment.manifest;
+    let program = match build::build(kit, kit.sandbox(), manifest, &submission, folder.path())? {
         Built::Program { program, messages } => {
             report.build_messages = messages;
             program

@@ -32,7 +32,7 @@
 //! Each run takes place in a sandbox and an empty folder of its own, with `PATH`, `HOME`, `TMPDIR` and
 //! `COMMON_WAITS` as its only environment. An observer stands beside it ([`evidence`](crate::evidence)), and
 //! if it has to be stopped because its time is up, its author reads who waited for whom
-//! ([`explain`](crate::explain)).
+//! ([`explain`]).
 
 use std::any::Any;
 use std::cell::Cell;

@@ -2,16 +2,20 @@
 //!
 //! Cargo has built them already: the grader itself depends on them. So the grader asks Cargo once
 //! more for its own library, which costs nothing, and reads from the messages where each `.rlib`
-//! lies. From there on only `rustc` is called.
+//! lies. They are kept in a folder of their own, which submissions may see. From there on only `rustc` is
+//! called.
 
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::env;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, File, Permissions};
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::{fs, io};
+use std::time::{Duration, SystemTime};
 
 use serde::Deserialize;
 
@@ -26,6 +30,9 @@ pub const OFFERED: &[&str] = &["common"];
 /// The libraries that a tests file may use.
 const FOR_JUDGES: &[&str] = &["assert_cmd", "autograder", "predicates"];
 
+/// How long libraries are kept that nobody uses any more.
+const KEPT: Duration = Duration::from_secs(24 * 3600);
+
 /// What is needed to build submissions and judges. Made ready at the first use.
 #[derive(Debug)]
 pub struct Kit {
@@ -38,12 +45,13 @@ pub struct Kit {
 /// Where everything lies.
 #[derive(Clone, Debug)]
 pub struct Libraries {
-    /// The compiler itself, not a shim that picks one.
-    pub rustc: PathBuf,
-    /// The folder of all prebuilt libraries.
-    pub dependencies: PathBuf,
-    /// The libraries that are named in `extern`, by name.
-    rlibs: BTreeMap<String, PathBuf>,
+    /// The folder of the compiler, which is `bin/rustc` in it: no shim that picks one.
+    pub toolchain: PathBuf,
+    /// The folder of all prebuilt libraries, and of nothing else: what Cargo puts beside them, such as the
+    /// programs of the course, is not for submissions to read. Nobody writes in it any more.
+    pub folder: PathBuf,
+    /// The files of the libraries that are named in `extern`, by name.
+    rlibs: BTreeMap<String, OsString>,
     /// Where judges are kept.
     judges: PathBuf,
 }
@@ -110,32 +118,41 @@ impl Libraries {
                 .args(["--message-format", "json-render-diagnostics"])
                 .current_dir(root),
         )?;
-        let rlibs = rlibs_in(&String::from_utf8_lossy(&built));
+        let artifacts = artifacts_in(&String::from_utf8_lossy(&built));
+        let named = |name: &str| artifacts.iter().find(|artifact| artifact.name == name);
+        let mut rlibs = BTreeMap::new();
         for name in FOR_JUDGES.iter().chain(OFFERED) {
-            if !rlibs.contains_key(*name) {
-                return Err(Error::Kit(format!("cargo did not say where the library {name} lies")));
-            }
+            let artifact = named(name).ok_or_else(|| {
+                Error::Kit(format!("cargo did not say where the library {name} lies"))
+            })?;
+            rlibs.insert((*name).to_string(), artifact.file_name().to_os_string());
         }
-        let dependencies = rlibs["autograder"].parent().unwrap_or(root).to_path_buf();
-        let judges = dependencies.parent().unwrap_or(root).join("grade/judges");
+        let own = named("autograder").and_then(|artifact| artifact.file.parent()?.parent());
+        let kept = own.unwrap_or(root).join("grade");
 
         let rustc = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
         let sysroot = output(Command::new(rustc).args(["--print", "sysroot"]).current_dir(root))?;
-        let sysroot = String::from_utf8_lossy(&sysroot).trim_end().to_string();
-        let rustc = Path::new(&sysroot).join("bin/rustc");
+        let toolchain = PathBuf::from(String::from_utf8_lossy(&sysroot).trim_end());
+        let rustc = toolchain.join("bin/rustc");
         if !rustc.is_file() {
             return Err(Error::Kit(format!("there is no {}", rustc.display())));
         }
-        Ok(Libraries { rustc, dependencies, rlibs, judges })
+        let folder = store(&kept.join("libraries"), &rustc, &artifacts)
+            .map_err(Error::io("cannot keep libraries in", &kept))?;
+        Ok(Libraries { toolchain, folder, rlibs, judges: kept.join("judges") })
     }
 
-    /// The arguments that make libraries known to `rustc`.
-    pub fn externs<'a>(&self, names: impl IntoIterator<Item = &'a str>) -> Vec<OsString> {
-        let mut arguments = vec!["-L".into(), joined("dependency=", &self.dependencies)];
+    /// The arguments that make libraries known to `rustc`, for which their folder lies there.
+    pub fn externs<'a>(
+        &self,
+        folder: &Path,
+        names: impl IntoIterator<Item = &'a str>,
+    ) -> Vec<OsString> {
+        let mut arguments = vec!["-L".into(), joined("dependency=", folder)];
         for name in names {
             if let Some(rlib) = self.rlibs.get(name) {
                 arguments.push("--extern".into());
-                arguments.push(joined(&format!("{name}="), rlib));
+                arguments.push(joined(&format!("{name}="), &folder.join(rlib)));
             }
         }
         arguments
@@ -161,15 +178,16 @@ impl Libraries {
         let folder = tempfile::tempdir_in(&self.judges)
             .map_err(Error::io("cannot write to", &self.judges))?;
         let fresh = folder.path().join("judge");
-        let mut rustc = Command::new(&self.rustc);
+        let compiler = self.toolchain.join("bin/rustc");
+        let mut rustc = Command::new(&compiler);
         rustc
             .args(["--edition", "2024", "--crate-name", "judge", "--crate-type", "bin"])
             .args(["--cap-lints", "allow", "--color", "never", "-C", "strip=symbols"])
-            .args(self.externs(FOR_JUDGES.iter().copied()))
+            .args(self.externs(&self.folder, FOR_JUDGES.iter().copied()))
             .arg("-o")
             .arg(&fresh)
             .arg(&source);
-        let compiled = rustc.output().map_err(Error::io("cannot start", &self.rustc))?;
+        let compiled = rustc.output().map_err(Error::io("cannot start", &compiler))?;
         if !compiled.status.success() {
             let said = text::clean(&compiled.stderr, 8000);
             return Err(Error::Assignment {
@@ -184,17 +202,46 @@ impl Libraries {
     fn fingerprint(&self, source: &Path) -> Result<u64> {
         let mut hasher = DefaultHasher::new();
         fs::read(source).map_err(Error::io("cannot read", source))?.hash(&mut hasher);
-        let libraries = FOR_JUDGES.iter().filter_map(|name| self.rlibs.get(*name));
-        for file in libraries.chain([&self.rustc]) {
-            file.hash(&mut hasher);
-            modified(file).map_err(Error::io("cannot read", file))?.hash(&mut hasher);
-        }
+        // Its name changes with what is in it.
+        self.folder.hash(&mut hasher);
         Ok(hasher.finish())
     }
 }
 
-fn modified(file: &Path) -> io::Result<std::time::SystemTime> {
-    fs::metadata(file)?.modified()
+/// A folder with these libraries and nothing else, made once for each of their versions.
+fn store(base: &Path, rustc: &Path, artifacts: &[Artifact]) -> io::Result<PathBuf> {
+    let mut hasher = DefaultHasher::new();
+    for file in artifacts.iter().map(|artifact| artifact.file.as_path()).chain([rustc]) {
+        let metadata = fs::metadata(file)?;
+        (file, metadata.modified()?, metadata.len()).hash(&mut hasher);
+    }
+    let folder = base.join(format!("{:016x}", hasher.finish()));
+    if !folder.is_dir() {
+        fs::create_dir_all(base)?;
+        // In a folder of its own first: another grader may be at the same work.
+        let fresh = tempfile::tempdir_in(base)?;
+        for artifact in artifacts {
+            let copy = fresh.path().join(artifact.file_name());
+            // Cargo never writes into a library: it puts a new one in its place.
+            fs::hard_link(&artifact.file, &copy)
+                .or_else(|_| fs::copy(&artifact.file, &copy).map(drop))?;
+        }
+        fs::set_permissions(fresh.path(), Permissions::from_mode(0o755))?;
+        match fs::rename(fresh.path(), &folder) {
+            Err(_) if folder.is_dir() => {}
+            result => result?,
+        }
+    }
+    // Says that it is in use.
+    let _ = File::open(&folder)?.set_modified(SystemTime::now());
+    for entry in fs::read_dir(base)?.flatten() {
+        let used = entry.metadata().and_then(|metadata| metadata.modified());
+        let since = used.ok().and_then(|used| used.elapsed().ok());
+        if since.is_some_and(|since| since > KEPT) {
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+    Ok(folder)
 }
 
 fn joined(prefix: &str, path: &Path) -> OsString {
@@ -219,8 +266,21 @@ fn output(command: &mut Command) -> Result<Vec<u8>> {
     Ok(output.stdout)
 }
 
-/// The libraries in Cargo's messages, by name.
-fn rlibs_in(messages: &str) -> BTreeMap<String, PathBuf> {
+/// A library that Cargo has built.
+struct Artifact {
+    /// As `extern` calls it.
+    name: String,
+    file: PathBuf,
+}
+
+impl Artifact {
+    fn file_name(&self) -> &OsStr {
+        self.file.file_name().unwrap_or_default()
+    }
+}
+
+/// The libraries in Cargo's messages, and the macros that they need.
+fn artifacts_in(messages: &str) -> Vec<Artifact> {
     #[derive(Deserialize)]
     struct Message {
         reason: String,
@@ -234,29 +294,27 @@ fn rlibs_in(messages: &str) -> BTreeMap<String, PathBuf> {
         kind: Vec<String>,
     }
 
-    let mut rlibs = BTreeMap::new();
-    for line in messages.lines() {
-        let Ok(message) = serde_json::from_str::<Message>(line) else { continue };
-        let Some(target) =
-            message.target.filter(|target| target.kind.iter().any(|kind| kind == "lib"))
-        else {
-            continue;
+    let messages = messages.lines().flat_map(serde_json::from_str::<Message>);
+    let built = messages.filter(|message| message.reason == "compiler-artifact");
+    let artifacts = built.filter_map(|message| {
+        let target = message.target?;
+        let is = |kind: &str| target.kind.iter().any(|other| other == kind);
+        let with = |ending: &str| {
+            message.filenames.iter().find(|file| file.extension().is_some_and(|e| e == ending))
         };
-        if message.reason != "compiler-artifact" {
-            continue;
-        }
-        // Cargo puts a second copy of a workspace library where every later build with other
-        // features replaces it. The one beside the metadata stays.
-        let beside =
-            message.filenames.iter().find(|file| file.extension().is_some_and(|e| e == "rmeta"));
-        let named =
-            message.filenames.iter().find(|file| file.extension().is_some_and(|e| e == "rlib"));
-        let beside = beside.map(|file| file.with_extension("rlib")).filter(|file| file.is_file());
-        if let Some(rlib) = beside.or(named.cloned()) {
-            rlibs.insert(target.name.replace('-', "_"), rlib);
-        }
-    }
-    rlibs
+        let file = if is("proc-macro") {
+            with("so")?.clone()
+        } else if is("lib") || is("rlib") {
+            // Cargo puts a second copy of a workspace library where every later build with other
+            // features replaces it. The one beside the metadata stays.
+            let beside = with("rmeta").map(|file| file.with_extension("rlib"));
+            beside.filter(|file| file.is_file()).or_else(|| with("rlib").cloned())?
+        } else {
+            return None;
+        };
+        Some(Artifact { name: target.name.replace('-', "_"), file })
+    });
+    artifacts.collect()
 }
 
 #[cfg(test)]
@@ -271,8 +329,37 @@ mod tests {
 {"reason":"build-finished","success":true}
 something else
 "#;
-        let rlibs = rlibs_in(messages);
-        assert_eq!(rlibs.len(), 1);
-        assert_eq!(rlibs["assert_cmd"], Path::new("/t/deps/libassert_cmd-1.rlib"));
+        let artifacts = artifacts_in(messages);
+        let found: Vec<_> =
+            artifacts.iter().map(|found| (found.name.as_str(), found.file_name())).collect();
+        let expected = [
+            ("assert_cmd", OsStr::new("libassert_cmd-1.rlib")),
+            ("serde_derive", OsStr::new("libserde_derive-1.so")),
+        ];
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn libraries_are_kept_once_for_each_version() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("libone-1.rlib");
+        fs::write(&file, "first").unwrap();
+        let artifacts = [Artifact { name: "one".to_string(), file: file.clone() }];
+        let base = folder.path().join("kept");
+        let first = store(&base, &file, &artifacts).unwrap();
+        assert_eq!(store(&base, &file, &artifacts).unwrap(), first);
+        // As Cargo does it.
+        fs::remove_file(&file).unwrap();
+        fs::write(&file, "the second").unwrap();
+        let second = store(&base, &file, &artifacts).unwrap();
+        assert_ne!(second, first);
+        assert_eq!(fs::read_to_string(first.join("libone-1.rlib")).unwrap(), "first");
+        assert_eq!(fs::read_to_string(second.join("libone-1.rlib")).unwrap(), "the second");
+        assert_eq!(fs::read_dir(&base).unwrap().count(), 2);
+
+        let long_ago = SystemTime::now() - KEPT * 2;
+        File::open(&first).unwrap().set_modified(long_ago).unwrap();
+        store(&base, &file, &artifacts).unwrap();
+        assert!(!first.exists() && second.exists());
     }
 }

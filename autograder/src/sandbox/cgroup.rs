@@ -306,8 +306,14 @@ fn places_in(groups: &str, mounts: &str) -> Vec<Place> {
 mod tests {
     use super::*;
 
-    const CAPS: Caps =
-        Caps { cpu: Duration::ZERO, memory: 1 << 20, processes: 7, file_size: 0, files: 0 };
+    const CAPS: Caps = Caps {
+        cpu: Duration::ZERO,
+        memory: 1 << 20,
+        processes: 7,
+        file_size: 0,
+        files: 0,
+        sharers: 7,
+    };
 
     #[test]
     fn hierarchies_are_found_where_they_are_mounted() {

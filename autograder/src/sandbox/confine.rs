@@ -52,7 +52,8 @@ pub(super) struct Place {
 
 /// What a program is given.
 pub(super) struct Given {
-    pub(super) descriptors: [OwnedFd; 3],
+    /// Its stdin, stdout and stderr.
+    pub(super) streams: [OwnedFd; 3],
     /// Where to say that everything is ready, or what went wrong.
     pub(super) report: PipeWriter,
     /// Tells when to begin.
@@ -69,7 +70,7 @@ pub(super) struct Given {
 pub(super) fn become_program(order: &Order, given: &mut Given) -> Result<Infallible, Fault> {
     let full = order.tier == Tier::Full;
     setsid().doing(Step::Confinement, "a session")?;
-    let [stdin, stdout, stderr] = &given.descriptors;
+    let [stdin, stdout, stderr] = &given.streams;
     dup2_stdin(stdin)
         .and_then(|()| dup2_stdout(stdout))
         .and_then(|()| dup2_stderr(stderr))
@@ -93,7 +94,7 @@ pub(super) fn become_program(order: &Order, given: &mut Given) -> Result<Infalli
     } else {
         sys::give_up_capabilities().doing(Step::Confinement, "capabilities")?;
     }
-    let landlock = restrict_files(&given.place, full)?;
+    let landlock = restrict_files(order, &given.place)?;
     let filters = Filters::new(Choice { memfd: given.grouped, network: full })
         .doing(Step::Confinement, "seccomp")?;
 
@@ -168,7 +169,8 @@ fn become_user(user: u32) -> nix::Result<()> {
 
 /// Landlock: files, and signals and abstract sockets beyond the program's own processes. In the full
 /// tier this is a second wall behind the mounts, and best effort; in the reduced tier it is the wall.
-fn restrict_files(place: &Place, full: bool) -> Result<bool, Fault> {
+fn restrict_files(order: &Order, place: &Place) -> Result<bool, Fault> {
+    let full = order.tier == Tier::Full;
     let restrict = || -> Result<RulesetStatus, RulesetError> {
         let abi = ABI::V6;
         let all = AccessFs::from_all(abi);
@@ -178,6 +180,9 @@ fn restrict_files(place: &Place, full: bool) -> Result<bool, Fault> {
         let mut rules = vec![];
         for path in mounts::SHOWN {
             rules.push((path.to_string(), run));
+        }
+        for show in order.tool.iter().flat_map(|tool| &tool.shows) {
+            rules.push((show.seen_from(order.tier).display().to_string(), run));
         }
         for path in ["/proc", "/etc"] {
             rules.push((path.to_string(), read));

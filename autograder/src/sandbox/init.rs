@@ -18,13 +18,17 @@
 //! `signalfd`, `poll`, `waitpid`, `kill(-1)`, `prctl(PR_SET_DUMPABLE, PR_SET_PDEATHSIG)`,
 //! `getrusage`; `pid_namespaces(7)`.
 
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, PipeReader, PipeWriter, Read};
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::Path;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
+use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::prctl;
@@ -36,6 +40,7 @@ use nix::unistd::{Gid, Pid, Uid, setgroups, sethostname, setresgid, setresuid};
 
 use super::confine::{self, Given, Place};
 use super::limits::Shares;
+use super::mounts::Shown;
 use super::plan::{Caps, Fault, InStep, Order, Sample, Step, Word, tell};
 use super::sys::{self, Side};
 use super::{Tier, mounts, sample};
@@ -60,7 +65,11 @@ pub(super) const STOP: u8 = b's';
 pub(super) struct Start {
     pub(super) order: Order,
     pub(super) program: Option<File>,
-    pub(super) descriptors: [OwnedFd; 3],
+    /// What a tool sees besides, in the full tier.
+    pub(super) shown: Vec<Shown>,
+    pub(super) streams: [OwnedFd; 3],
+    /// Where a tool's product goes.
+    pub(super) product: Option<File>,
     pub(super) report: PipeWriter,
     pub(super) life: PipeReader,
     pub(super) go: PipeReader,
@@ -87,7 +96,8 @@ pub(super) fn run(start: Start) -> ! {
 }
 
 fn live(start: Start) -> Result<(), Fault> {
-    let Start { order, program, descriptors, report, mut life, go, place, user, others } = start;
+    let Start { order, program, shown, streams, product, report, mut life, go, .. } = start;
+    let (place, user, others) = (start.place, start.user, start.others);
     let full = order.tier == Tier::Full;
     let mut word = [0];
     life.read_exact(&mut word).doing(Step::Launcher, "waiting for its word")?;
@@ -96,13 +106,21 @@ fn live(start: Start) -> Result<(), Fault> {
         Some(place) => place,
         None => {
             become_root_inside().at(Step::Users)?;
-            build(program, &order.caps)?;
+            build(program, shown, &order.caps)?;
             Place {
                 program: mounts::PROGRAM.into(),
                 folder: mounts::BOX.into(),
                 temporary: "/tmp".into(),
             }
         }
+    };
+    let place = match (&order.tool, &order.program) {
+        (Some(_), Some(path)) => Place { program: OsStr::from_bytes(path).into(), ..place },
+        _ => place,
+    };
+    let product = match (&order.tool, product) {
+        (Some(tool), Some(to)) => Some((place.folder.join(&tool.product.0), to)),
+        _ => None,
     };
     tree::adopt_orphans().doing(Step::Start, "adopting orphans")?;
     prctl::set_pdeathsig(Signal::SIGKILL).doing(Step::Start, "dying with the launcher")?;
@@ -117,15 +135,14 @@ fn live(start: Start) -> Result<(), Fault> {
     let to_program = report.try_clone().doing(Step::Start, "copying a descriptor")?;
     let program = match sys::fork().doing(Step::Start, "fork")? {
         Side::Child => {
-            let mut given =
-                Given { descriptors, report: to_program, go, grouped, place, others, user };
+            let mut given = Given { streams, report: to_program, go, grouped, place, others, user };
             let Err(fault) = confine::become_program(&order, &mut given);
             confine::give_up(fault, &given)
         }
         Side::Parent(pid) => pid,
     };
     // The last copies outside the program: its readers are to see the end.
-    drop((descriptors, go, to_program));
+    drop((streams, go, to_program));
     let mut init = Init {
         full,
         grouped,
@@ -135,6 +152,8 @@ fn live(start: Start) -> Result<(), Fault> {
         ended,
         sample: Sample::default(),
         before,
+        product,
+        most: order.caps.file_size,
         over: None,
     };
     init.watch().doing(Step::Start, "watching")
@@ -152,11 +171,11 @@ fn become_root_inside() -> nix::Result<()> {
     setresuid(uid, uid, uid)
 }
 
-fn build(program: Option<File>, caps: &Caps) -> Result<(), Fault> {
+fn build(program: Option<File>, shown: Vec<Shown>, caps: &Caps) -> Result<(), Fault> {
     unshare(CloneFlags::CLONE_NEWCGROUP).doing(Step::Namespaces, "control groups")?;
     sethostname("sandbox").doing(Step::Limits, "a host name")?;
     sys::raise_loopback().doing(Step::Limits, "the loopback device")?;
-    mounts::build(program, caps, |proc| limit_namespaces(proc, caps))
+    mounts::build(program, shown, caps, |proc| limit_namespaces(proc, caps))
 }
 
 /// Bounds what the namespaces themselves hold, outside any process.
@@ -198,6 +217,10 @@ struct Init {
     sample: Sample,
     /// What there was before the program.
     before: Snapshot,
+    /// A tool's product, and where it goes.
+    product: Option<(PathBuf, File)>,
+    /// The most bytes that it may have.
+    most: u64,
     /// When the program ended.
     over: Option<Instant>,
 }
@@ -286,6 +309,11 @@ impl Init {
         } else {
             tree::end_all()?;
         }
+        if let Some((product, mut to)) = self.product.take()
+            && let Some(from) = open_regular(&product)
+        {
+            io::copy(&mut from.take(self.most), &mut to)?;
+        }
         if self.full {
             // Only here is all that there is the program's.
             let after = Snapshot::take(Some(Path::new(mounts::BOX)));
@@ -300,6 +328,13 @@ impl Init {
         self.sample.memory = self.sample.memory.max(usage.max_rss() as u64 * 1024);
         tell(&self.report, &Word::Sample(self.sample))
     }
+}
+
+/// A file, if it is there and one that has been written, whatever else may bear its name.
+fn open_regular(path: &Path) -> Option<File> {
+    let flags = (OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits();
+    let file = File::options().read(true).custom_flags(flags).open(path).ok()?;
+    file.metadata().is_ok_and(|metadata| metadata.is_file()).then_some(file)
 }
 
 /// As `wait` gives it.

@@ -45,6 +45,7 @@ use nix::unistd::{Pid, dup2_stdin, getegid, geteuid};
 use super::cgroup::Groups;
 use super::confine::Place;
 use super::init::{self, TICK};
+use super::mounts::Shown;
 use super::plan::{Answer, Fault, Hit, InStep, Lines, Order, Sample, Step, Word, tell};
 use super::sys::{self, Side};
 use super::{Accounting, Tier, Used};
@@ -83,10 +84,10 @@ fn take_stdin() -> io::Result<UnixStream> {
     Ok(UnixStream::from(socket))
 }
 
-/// The order, the program's three descriptors, and what has arrived after the order.
-fn receive(socket: &UnixStream) -> Result<(Order, [OwnedFd; 3], Lines), Fault> {
+/// The order, its descriptors, and what has arrived after the order.
+fn receive(socket: &UnixStream) -> Result<(Order, Descriptors, Lines), Fault> {
     let mut bytes = vec![0; 1 << 16];
-    let mut space = cmsg_space!([i32; 3]);
+    let mut space = cmsg_space!([i32; 4]);
     let (count, numbers) = {
         let mut parts = [IoSliceMut::new(&mut bytes)];
         let message = recvmsg::<()>(
@@ -104,11 +105,13 @@ fn receive(socket: &UnixStream) -> Result<(Order, [OwnedFd; 3], Lines), Fault> {
         }
         (message.bytes, numbers)
     };
-    let owned = numbers.into_iter().map(sys::own).collect::<Vec<_>>();
-    let descriptors = <[OwnedFd; 3]>::try_from(owned).map_err(|got| Fault {
+    let mut owned = numbers.into_iter().map(sys::own).collect::<Vec<_>>();
+    let product = if owned.len() > 3 { owned.pop().map(File::from) } else { None };
+    let streams = <[OwnedFd; 3]>::try_from(owned).map_err(|got| Fault {
         step: Step::Launcher,
         message: format!("was given {} descriptors instead of 3", got.len()),
     })?;
+    let descriptors = Descriptors { streams, product };
     bytes.truncate(count);
     let mut lines = Lines::starting_with(bytes);
     loop {
@@ -119,6 +122,14 @@ fn receive(socket: &UnixStream) -> Result<(Order, [OwnedFd; 3], Lines), Fault> {
             return Err("it broke off").doing(Step::Launcher, "reading the order");
         }
     }
+}
+
+/// What an order brings along.
+struct Descriptors {
+    /// The program's stdin, stdout and stderr.
+    streams: [OwnedFd; 3],
+    /// Where a tool's product goes.
+    product: Option<File>,
 }
 
 /// A run that is there.
@@ -143,13 +154,22 @@ struct Run {
 }
 
 impl Run {
-    fn start(order: Order, descriptors: [OwnedFd; 3], socket: &UnixStream) -> Result<Run, Fault> {
+    fn start(order: Order, descriptors: Descriptors, socket: &UnixStream) -> Result<Run, Fault> {
         tree::adopt_orphans().doing(Step::Launcher, "adopting orphans")?;
         let full = order.tier == Tier::Full;
-        let user = if geteuid().is_root() { unused_user().at(Step::Users)? } else { None };
+        // What only root may read, nobody can show to another user without a mount.
+        let keeps_user = order.tool.is_some() && !full;
+        let user = match geteuid().is_root() && !keeps_user {
+            true => unused_user().at(Step::Users)?,
+            false => None,
+        };
         let program = match &order.program {
-            Some(path) => Some(open_program(path).at(Step::Program)?),
-            None => None,
+            Some(path) if order.tool.is_none() => Some(open_program(path).at(Step::Program)?),
+            _ => None,
+        };
+        let shown = match &order.tool {
+            Some(tool) if full => tool.shows.iter().map(Shown::new).collect(),
+            _ => vec![],
         };
         let folder = match full {
             true => None,
@@ -179,7 +199,9 @@ impl Run {
                 init::run(init::Start {
                     order,
                     program,
-                    descriptors,
+                    shown,
+                    streams: descriptors.streams,
+                    product: descriptors.product,
                     report,
                     life: life_of_init,
                     go: go_of_program,

@@ -48,7 +48,7 @@ impl Shares {
     pub(super) fn of(caps: &Caps) -> Shares {
         let shared = caps.memory / 8;
         let scratch = caps.memory / 16;
-        let space = (caps.memory - shared - 2 * scratch) / u64::from(caps.processes.max(1));
+        let space = (caps.memory - shared - 2 * scratch) / u64::from(caps.sharers.max(1));
         Shares { shared, scratch, space }
     }
 }
@@ -96,7 +96,9 @@ mod tests {
     #[test]
     fn all_shares_together_are_at_most_the_whole() {
         for (memory, processes) in [(512 << 20, 16), (2_u64 << 30, 33), (1 << 20, 1)] {
-            let caps = Caps { cpu: Duration::ZERO, memory, processes, file_size: 0, files: 0 };
+            let sharers = processes;
+            let cpu = Duration::ZERO;
+            let caps = Caps { cpu, memory, processes, file_size: 0, files: 0, sharers };
             let shares = Shares::of(&caps);
             let all = shares.shared + 2 * shares.scratch + shares.space * u64::from(processes);
             assert!(all <= memory);

@@ -68,7 +68,7 @@ mod sys;
 mod tier;
 pub(crate) mod turns;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -95,17 +95,44 @@ pub struct Sandbox {
     /// Whether control groups are used where they can be had. Without them, memory is divided among
     /// processes beforehand, and what is taken is sampled.
     pub use_groups: bool,
+    /// That the program is no submission but a tool of the grader, and what it is given.
+    pub tool: Option<Tool>,
+}
+
+/// A program of the host that is given more to see, and hands out a file: the compiler.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tool {
+    /// Folders that it may read and execute. The program lies in one of them.
+    pub shows: Vec<Show>,
+    /// A file in its working directory, and where its content goes at the end: a new file.
+    pub product: (PathBuf, PathBuf),
+}
+
+/// A folder of the host that a tool sees.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Show {
+    /// Where it lies.
+    pub host: PathBuf,
+    /// Where it lies for the tool, in the full tier: a folder right below the root.
+    pub inside: PathBuf,
+}
+
+impl Show {
+    /// Where it lies for a tool in this tier.
+    pub fn seen_from(&self, tier: Tier) -> &Path {
+        if tier == Tier::Full { &self.inside } else { &self.host }
+    }
 }
 
 impl Sandbox {
     /// No sandbox at all.
     pub fn none() -> Sandbox {
-        Sandbox { tier: Tier::None, launcher: PathBuf::new(), use_groups: false }
+        Sandbox { tier: Tier::None, launcher: PathBuf::new(), use_groups: false, tool: None }
     }
 
     /// A sandbox of this tier; with tier `none` the program is only held until whoever watches is ready.
     pub fn new(tier: Tier, launcher: impl Into<PathBuf>) -> Sandbox {
-        Sandbox { tier, launcher: launcher.into(), use_groups: true }
+        Sandbox { tier, launcher: launcher.into(), use_groups: true, tool: None }
     }
 }
 

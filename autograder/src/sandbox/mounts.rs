@@ -9,6 +9,7 @@
 //! | `/dev/mqueue` | the message queues of the sandbox | yes |
 //! | `/proc` | the processes of the sandbox | no |
 //! | `/sub/program` | a copy of the program | no |
+//! | a tool's own folders | the host's, by a mount taken before root is left | no |
 //!
 //! The program is a copy and not a view of the file, so that no path of the host shows in
 //! `/proc/self/mountinfo`, no lock on it meets another run's, and the file may lie where only root
@@ -16,14 +17,15 @@
 //!
 //! # System calls
 //!
-//! `mount`, `mount_setattr`, `pivot_root`, `umount2`; `mount_namespaces(7)`.
+//! `mount`, `mount_setattr`, `open_tree`, `move_mount`, `pivot_root`, `umount2`; `mount_namespaces(7)`.
 
 use std::ffi::CString;
 use std::fs::{self, File};
 use std::io;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, symlink};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
@@ -31,7 +33,7 @@ use nix::unistd::pivot_root;
 
 use super::limits::Shares;
 use super::plan::{Caps, Fault, InStep, Step};
-use super::sys;
+use super::{Show, sys};
 
 /// Where a program in the sandbox begins, and what it may write.
 pub(super) const BOX: &str = "/box";
@@ -66,6 +68,10 @@ pub(super) const SHOWN: [&str; 17] = [
 /// The devices.
 pub(super) const DEVICES: [&str; 5] = ["null", "zero", "full", "random", "urandom"];
 
+/// What is shown may be read and executed.
+const SHOWN_ATTRIBUTES: u64 =
+    libc::MOUNT_ATTR_RDONLY | libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NODEV;
+
 /// Files in one of the file systems in memory.
 const INODES: u32 = 4096;
 
@@ -87,6 +93,7 @@ const ETC_OF_THE_HOST: [&str; 2] = ["ld.so.cache", "localtime"];
 /// written for the last time, with its path.
 pub(super) fn build(
     program: Option<File>,
+    shown: Vec<Shown>,
     caps: &Caps,
     limit: impl FnOnce(&Path) -> Result<(), Fault>,
 ) -> Result<(), Fault> {
@@ -102,6 +109,10 @@ pub(super) fn build(
 
     for name in SHOWN {
         show(site, name).doing(Step::Mounts, &format!("showing {name}"))?;
+    }
+    for show in shown {
+        let name = show.inside.display().to_string();
+        show.at(site).doing(Step::Mounts, &format!("showing {name}"))?;
     }
     etc(site).doing(Step::Mounts, "making /etc")?;
     devices(site).doing(Step::Mounts, "making /dev")?;
@@ -139,6 +150,39 @@ pub(super) fn build(
     enter(site).doing(Step::Mounts, "moving into it")
 }
 
+/// A folder of the host that a tool sees.
+pub(super) struct Shown {
+    host: PathBuf,
+    inside: PathBuf,
+    /// A mount of it that is nowhere yet.
+    tree: Option<OwnedFd>,
+}
+
+impl Shown {
+    /// Called where the host is still there as it is. Root can take hold of what others cannot reach;
+    /// whoever is not root comes to the same by its path, later.
+    pub(super) fn new(show: &Show) -> Shown {
+        let tree = CString::new(show.host.as_os_str().as_bytes()).ok();
+        Shown {
+            host: show.host.clone(),
+            inside: show.inside.clone(),
+            tree: tree.and_then(|path| sys::take_mount(&path).ok()),
+        }
+    }
+
+    fn at(self, site: &Path) -> io::Result<()> {
+        let here = site.join(self.inside.strip_prefix("/").unwrap_or(&self.inside));
+        fs::create_dir(&here)?;
+        match self.tree {
+            Some(tree) => {
+                sys::put_mount(tree.as_fd(), &CString::new(here.as_os_str().as_bytes())?)?;
+                restrict(&here, SHOWN_ATTRIBUTES, true)
+            }
+            None => show_at(&self.host, &here),
+        }
+    }
+}
+
 /// A file system in memory.
 fn memory(at: &Path, size: u64, mode: u32, more: MsFlags) -> io::Result<()> {
     let options = format!("size={size},nr_inodes={INODES},mode={mode:o}");
@@ -165,8 +209,7 @@ fn show(site: &Path, name: &str) -> io::Result<()> {
 
 fn show_at(host: &Path, here: &Path) -> io::Result<()> {
     bind(host, here)?;
-    let attributes = libc::MOUNT_ATTR_RDONLY | libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NODEV;
-    restrict(here, attributes, true)
+    restrict(here, SHOWN_ATTRIBUTES, true)
 }
 
 fn bind(from: &Path, to: &Path) -> io::Result<()> {

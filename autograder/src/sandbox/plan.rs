@@ -1,7 +1,7 @@
 //! What the grader, the launcher and pid 1 say to each other.
 //!
 //! ```text
-//!  grader ---- Order (one line, with the three descriptors of the program) ---> launcher
+//!  grader ---- Order (one line, with the descriptors of the program) ---------> launcher
 //!         <--- Ready -------------------------------------------------------
 //!         ---- "go" --------------------------------------------------------->
 //!         <--- Ended -------------------------------------------------------
@@ -20,7 +20,7 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::{Tier, Used};
+use super::{Tier, Tool, Used};
 use crate::evidence::left::Leftover;
 use crate::tree;
 
@@ -32,6 +32,8 @@ pub(super) struct Caps {
     pub(super) processes: u32,
     pub(super) file_size: u64,
     pub(super) files: u32,
+    /// Among how many processes memory is divided, where no control group bounds it.
+    pub(super) sharers: u32,
 }
 
 /// What the launcher is to do.
@@ -47,6 +49,8 @@ pub(super) struct Order {
     pub(super) group: String,
     /// Whether control groups may be used.
     pub(super) use_groups: bool,
+    /// What a tool is given besides; its product has the fourth descriptor.
+    pub(super) tool: Option<Tool>,
 }
 
 /// What the launcher says.

@@ -11,12 +11,15 @@
 //!
 //! Whatever decides it, the launcher then ends everything, and says when that is done.
 
+use std::fs::File;
 use std::io::{self, IoSlice, Write};
 use std::net::Shutdown;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -30,7 +33,7 @@ use nix::unistd::Pid;
 
 use super::launch::{OwnFolder, remove_own};
 use super::plan::{Answer, Caps, Fault, Hit, InStep, Lines, Order, Step, tell};
-use super::{Accounting, LAUNCH, Sandbox, Tier, Used, cgroup};
+use super::{Accounting, LAUNCH, Sandbox, Tier, Tool, Used, cgroup};
 use crate::evidence::left::Leftover;
 use crate::pipes::{Ends, Pipes};
 use crate::runner::{GRACE, Limits, Outcome, Plan, RunError, Stop, Watcher};
@@ -61,9 +64,10 @@ pub(crate) fn run(
             .iter()
             .map(|(name, value)| (name.as_bytes().to_vec(), value.as_bytes().to_vec()))
             .collect(),
-        caps: caps(&plan.limits),
+        caps: caps(&plan.limits, plan.sandbox.tool.as_ref()),
         group: cgroup::fresh_name(),
         use_groups: plan.sandbox.use_groups,
+        tool: plan.sandbox.tool.clone(),
     };
     let mut session = Session::start(&plan.sandbox, order, pipes, ends, watcher)?;
     let decided = session.watch(plan.limits.wall, caller);
@@ -84,9 +88,10 @@ pub(super) fn attempt(sandbox: &Sandbox) -> Result<Attempt, Fault> {
         program: None,
         args: vec![],
         env: vec![],
-        caps: caps(&limits),
+        caps: caps(&limits, None),
         group: cgroup::fresh_name(),
         use_groups: sandbox.use_groups,
+        tool: None,
     };
     let fault = |error: RunError| match error {
         RunError::Sandbox(fault) => fault,
@@ -105,8 +110,10 @@ struct NobodyWatches;
 
 impl Watcher for NobodyWatches {}
 
-fn caps(limits: &Limits) -> Caps {
+fn caps(limits: &Limits, tool: Option<&Tool>) -> Caps {
     Caps {
+        // A tool waits for what it starts: one process at a time takes memory.
+        sharers: if tool.is_some() { 1 } else { limits.processes },
         cpu: limits.cpu,
         memory: limits.memory,
         processes: limits.processes,
@@ -191,11 +198,16 @@ impl<'a> Session<'a> {
     fn place(&mut self, order: &Order, ends: Ends) -> io::Result<()> {
         let mut line = vec![];
         tell(&mut line, order)?;
-        let descriptors = [
+        let product = match &order.tool {
+            Some(tool) => Some(new_program(&tool.product.1)?),
+            None => None,
+        };
+        let mut descriptors = vec![
             ends.stdin.as_fd().as_raw_fd(),
             ends.stdout.as_fd().as_raw_fd(),
             ends.stderr.as_fd().as_raw_fd(),
         ];
+        descriptors.extend(product.as_ref().map(AsRawFd::as_raw_fd));
         let sent = sendmsg::<()>(
             self.socket.as_raw_fd(),
             &[IoSlice::new(&line)],
@@ -390,6 +402,11 @@ impl Drop for Session<'_> {
             let _ = self.finish();
         }
     }
+}
+
+/// A new file that will be a program.
+fn new_program(path: &Path) -> io::Result<File> {
+    File::options().write(true).create_new(true).mode(0o700).open(path)
 }
 
 fn silent() -> Fault {

@@ -5,7 +5,7 @@
 //!
 //! # System calls
 //!
-//! `clone`, `fork`, `mount_setattr`, `close_range`, `capset`, `prctl(PR_CAPBSET_DROP)`,
+//! `clone`, `fork`, `mount_setattr`, `open_tree`, `move_mount`, `close_range`, `capset`, `prctl(PR_CAPBSET_DROP)`,
 //! `prctl(PR_CAP_AMBIENT)`, `ioctl(SIOCSIFFLAGS)`.
 
 use std::ffi::{CStr, c_char, c_int, c_short};
@@ -80,7 +80,35 @@ pub(super) fn restrict_mount(path: &CStr, attributes: u64, recursive: bool) -> i
     Ok(())
 }
 
-/// Takes over a descriptor that a message brought.
+/// A copy of the mounts at and below a path, attached nowhere.
+pub(super) fn take_mount(path: &CStr) -> io::Result<OwnedFd> {
+    let flags = libc::OPEN_TREE_CLONE | libc::OPEN_TREE_CLOEXEC | libc::AT_RECURSIVE as u32;
+    // SAFETY: the path ends with a null byte and outlives the call.
+    let result =
+        unsafe { libc::syscall(libc::SYS_open_tree, libc::AT_FDCWD, path.as_ptr(), flags) };
+    Ok(own(Errno::result(result)? as RawFd))
+}
+
+/// Attaches such a copy to a folder.
+pub(super) fn put_mount(tree: BorrowedFd<'_>, path: &CStr) -> io::Result<()> {
+    // MOVE_MOUNT_F_EMPTY_PATH of linux/mount.h: what is moved is the descriptor itself.
+    let flags: libc::c_uint = 0x4;
+    // SAFETY: both paths end with a null byte and outlive the call.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_move_mount,
+            tree.as_raw_fd(),
+            c"".as_ptr(),
+            libc::AT_FDCWD,
+            path.as_ptr(),
+            flags,
+        )
+    };
+    Errno::result(result)?;
+    Ok(())
+}
+
+/// Takes over a descriptor that a message or a call brought.
 pub(super) fn own(descriptor: RawFd) -> OwnedFd {
     // SAFETY: the kernel has just made it for this process, and nobody else has been told.
     unsafe { OwnedFd::from_raw_fd(descriptor) }

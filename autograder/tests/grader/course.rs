@@ -5,9 +5,10 @@
 //! has left.
 
 use std::cell::RefCell;
-use std::collections::BTreeSet;
-use std::fs;
+use std::collections::BTreeMap;
+use std::fs::{self, File};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -97,8 +98,8 @@ const LONG: Duration = Duration::from_secs(180);
 
 pub(crate) struct Course {
     folder: TempDir,
-    /// The namespaces of processes that runs had.
-    sandboxes: RefCell<BTreeSet<PathBuf>>,
+    /// The namespaces of processes that runs had, by number: as long as one is open, no other gets it.
+    sandboxes: RefCell<BTreeMap<u64, File>>,
 }
 
 /// What a run of the grader came to.
@@ -186,7 +187,9 @@ impl Course {
     pub(crate) fn processes(&self) -> Vec<(i32, PathBuf)> {
         let mark = self.folder.path().as_os_str().as_bytes();
         let has_mark = |bytes: &[u8]| bytes.windows(mark.len()).any(|window| window == mark);
-        let own = fs::read_link("/proc/self/ns/pid").unwrap();
+        let space_of = |folder: &Path| File::open(folder.join("ns/pid")).ok();
+        let number = |space: &File| space.metadata().map(|metadata| metadata.ino()).ok();
+        let own = space_of(Path::new("/proc/self")).and_then(|space| number(&space));
         let mut sandboxes = self.sandboxes.borrow_mut();
         let mut all = vec![];
         for entry in fs::read_dir("/proc").unwrap().flatten() {
@@ -196,14 +199,17 @@ impl Course {
             let link = |name: &str| fs::read_link(entry.path().join(name)).unwrap_or_default();
             let environment = fs::read(entry.path().join("environ")).unwrap_or_default();
             let is_marked = has_mark(link("cwd").as_os_str().as_bytes()) || has_mark(&environment);
-            let sandbox = link("ns/pid");
-            if is_marked && sandbox != own && sandbox != Path::new("") {
-                sandboxes.insert(sandbox.clone());
+            let space = space_of(&entry.path());
+            let sandbox = space.as_ref().and_then(number).filter(|number| Some(*number) != own);
+            if let (true, Some(number), Some(space)) = (is_marked, sandbox, space) {
+                sandboxes.entry(number).or_insert(space);
             }
             all.push((pid, link("exe"), is_marked, sandbox));
         }
-        let found =
-            all.into_iter().filter(|(.., marked, space)| *marked || sandboxes.contains(space));
+        let is_of_a_run = |sandbox: &u64| sandboxes.contains_key(sandbox);
+        let found = all.into_iter().filter(|(.., is_marked, sandbox)| {
+            *is_marked || sandbox.as_ref().is_some_and(is_of_a_run)
+        });
         found.map(|(pid, program, ..)| (pid, program)).collect()
     }
 }

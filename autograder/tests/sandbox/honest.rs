@@ -3,12 +3,12 @@
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
-use autograder::assignment::Course;
-use autograder::kit::Kit;
+use autograder::build::Built;
+use std::os::unix::fs::PermissionsExt;
 
-use crate::bench::{Bench, GRADER, said};
+use crate::bench::{Bench, said};
+use crate::compiler;
 
 /// Where the programs with `common` lie, if they are built already.
 pub(crate) const PROGRAMS: &str = "SANDBOX_TEST_PROGRAMS";
@@ -70,20 +70,15 @@ const WITH_COMMON: [(&str, &str, &str); 3] = [
 /// Builds all of them into a folder, as submissions are built.
 pub(crate) fn build_all(folder: &Path) {
     fs::create_dir_all(folder).unwrap();
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    let kit = Kit::new(&Course::at(root), GRADER);
-    let libraries = kit.libraries().unwrap();
+    let (kit, assignment) = compiler::ready();
     for (name, source, _) in WITH_COMMON {
-        let file = folder.join(name).with_extension("rs");
-        fs::write(&file, source).unwrap();
-        let built = Command::new(&libraries.rustc)
-            .args(["--edition=2024", "-Copt-level=1", "-Cdebuginfo=line-tables-only", "-o"])
-            .arg(folder.join(name))
-            .arg(&file)
-            .args(libraries.externs(["common"]))
-            .output()
-            .unwrap();
-        assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+        let work = folder.join(name).with_extension("work");
+        fs::create_dir(&work).unwrap();
+        let built = compiler::build(&kit, kit.sandbox(), &assignment, source, &work);
+        let Built::Program { program, .. } = built else { panic!("{built:?}") };
+        // Whoever runs it is another user.
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+        fs::rename(program, folder.join(name)).unwrap();
     }
 }
 

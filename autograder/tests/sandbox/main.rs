@@ -8,6 +8,7 @@
 //! left.
 
 mod bench;
+mod compiler;
 mod endings;
 mod honest;
 mod limits;

@@ -14,6 +14,9 @@ use serde_json::Value;
 use crate::steps;
 use crate::workspace::Workspace;
 
+/// How many lessons run side by side: most of them sleep most of the time.
+const SIDE_BY_SIDE: &str = "--test-threads=16";
+
 /// Runs what the headers of all lessons promise, `rounds` times, beside a busy loop for each processor.
 pub(crate) fn soak(root: &Path, rounds: u32, filter: Option<&str>) -> Result<(), String> {
     let workspace = Workspace::read(root)?;
@@ -36,7 +39,10 @@ pub(crate) fn soak(root: &Path, rounds: u32, filter: Option<&str>) -> Result<(),
             let start = Instant::now();
             for (package, test) in &tests {
                 let mut command = Command::new(test);
-                command.current_dir(root.join(package)).arg("--quiet").args(filter);
+                command
+                    .current_dir(root.join(package))
+                    .args(["--quiet", SIDE_BY_SIDE])
+                    .args(filter);
                 let output = command.output().map_err(|error| error.to_string())?;
                 if !output.status.success() {
                     let text = String::from_utf8_lossy(&output.stdout).into_owned();

@@ -3,8 +3,14 @@
 use crate::workspace::Workspace;
 
 /// The only places where `unsafe` may stand.
-const ROOMS: [&str; 4] =
-    ["common/src/sys", "common/src/shared", "autograder/src/sandbox", "tools/bench/src"];
+const ROOMS: [&str; 5] = [
+    "common/src/sys",
+    "common/src/shared",
+    "autograder/src/sandbox",
+    // What hostile programs do is theirs.
+    "autograder/attacks",
+    "tools/bench/src",
+];
 
 /// Words that put work off. They are made of halves, because this file is checked as well.
 const LATER: [&str; 2] = [concat!("TO", "DO"), concat!("FIX", "ME")];
