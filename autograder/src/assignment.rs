@@ -178,6 +178,7 @@ impl From<RunLimits> for Limits {
             processes: limits.processes.unwrap_or(usual.processes),
             file_size: limits.file_mib.map_or(usual.file_size, |mib| mib << 20),
             files: limits.files.unwrap_or(usual.files),
+            processors: None,
         }
     }
 }
@@ -204,7 +205,27 @@ pub struct Test {
     pub visibility: Visibility,
     /// What to think about when it fails.
     pub hint: String,
+    /// How often it runs: with another seed each time, and every second time on a single processor. More
+    /// than once for what depends on who comes first.
+    #[serde(default = "once")]
+    pub repeats: u32,
+    /// How often it has to pass; every time, if it does not say.
+    pub passes: Option<u32>,
 }
+
+fn once() -> u32 {
+    1
+}
+
+impl Test {
+    /// How often it has to pass.
+    pub fn passes(&self) -> u32 {
+        self.passes.unwrap_or(self.repeats)
+    }
+}
+
+/// More repeats than this take too long.
+const MOST_REPEATS: u32 = 100;
 
 /// Who may see a test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -327,6 +348,14 @@ fn check_manifest(manifest: &Manifest) -> std::result::Result<(), String> {
         }
         if test.points == 0 {
             return Err(format!("[[test]] {name:?}: points must be more than 0"));
+        }
+        if !(1..=MOST_REPEATS).contains(&test.repeats) {
+            return Err(format!(
+                "[[test]] {name:?}: repeats must lie between 1 and {MOST_REPEATS}"
+            ));
+        }
+        if !(1..=test.repeats).contains(&test.passes()) {
+            return Err(format!("[[test]] {name:?}: passes must lie between 1 and repeats"));
         }
     }
     let total: u64 = manifest.tests.iter().map(|test| u64::from(test.points)).sum();
@@ -480,6 +509,8 @@ mod tests {
             ("\"off_by_one.rs\"", "\"../x.rs\"", "must be the name of a .rs file"),
             ("verdict = \"WA\"", "verdict = \"OK\"", "no mutant"),
             ("earns = 40", "earns = 40\nat_most = 40", "one of `earns` and `at_most`"),
+            ("points = 60", "points = 60\nrepeats = 0", "repeats must lie between 1 and 100"),
+            ("points = 60", "points = 60\nrepeats = 3\npasses = 4", "passes must lie between"),
             ("\"Count\"", "\" \"", "title is empty"),
             ("\"hidden\"", "\"secret\"", "unknown variant `secret`"),
         ] {

@@ -3,20 +3,23 @@
 //! Intake, build, judge. A refused submission and one that does not compile end there, with a
 //! report; what is not the student's fault ends with an [`Error`].
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use crate::assignment::{Assignment, Visibility};
+use crate::assignment::{Assignment, Test, Visibility};
 use crate::build::{self, Built};
 use crate::error::{Error, Result};
 use crate::intake;
-use crate::judge::{Event, Task};
+use crate::judge::{Errand, Event, Task};
 use crate::kit::Kit;
 use crate::order;
+use crate::reference;
 use crate::report::{Machine, Report};
 use crate::runner::Limits;
+use crate::seed::seed;
 
 /// How many runs at their limit the judge is given time for, per test.
 const RUNS_PER_TEST: u32 = 4;
@@ -38,6 +41,8 @@ pub enum Scope {
 pub enum Step {
     /// Ask Cargo for the libraries.
     Libraries,
+    /// See whether the solution passes.
+    Reference,
     /// Build the submission.
     Building,
     /// Build a judge.
@@ -57,11 +62,27 @@ impl std::fmt::Display for Step {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Step::Libraries => write!(out, "making the libraries ready"),
+            Step::Reference => write!(out, "trying the tests with the solution, once"),
             Step::Building => write!(out, "building the submission"),
             Step::Judge(file) => write!(out, "making {file} ready"),
             Step::Test { number, of, title } => write!(out, "test {number} of {of}: {title}"),
         }
     }
+}
+
+/// What is to be graded.
+#[derive(Clone, Copy, Debug)]
+pub struct Job<'a> {
+    /// What submissions are built with.
+    pub kit: &'a Kit,
+    /// The assignment.
+    pub assignment: &'a Assignment,
+    /// The submission: a file, a folder or an archive.
+    pub submitted: &'a Path,
+    /// With which tests.
+    pub scope: Scope,
+    /// Whose it is, by any name that is always the same: inputs come from it. Empty for nobody in particular.
+    pub student: &'a str,
 }
 
 /// Grades one submission: a file, a folder or an archive.
@@ -70,15 +91,24 @@ impl std::fmt::Display for Step {
 ///
 /// If the grader or the assignment is at fault: the libraries cannot be built, a tests file does
 /// not compile, a judge does not behave, or the operating system refuses something.
-pub fn grade(
-    kit: &Kit,
-    assignment: &Assignment,
-    submitted: &Path,
-    scope: Scope,
+pub fn grade(job: &Job<'_>, progress: &mut dyn FnMut(Step)) -> Result<Report> {
+    let quarantine = match job.scope {
+        Scope::All => reference::quarantine(job.kit, job.assignment, progress)?,
+        Scope::Public => BTreeSet::new(),
+    };
+    grade_all(job, &quarantine, progress)
+}
+
+/// The same, where it is known which tests score nothing.
+pub(crate) fn grade_all(
+    job: &Job<'_>,
+    quarantine: &BTreeSet<String>,
     progress: &mut dyn FnMut(Step),
 ) -> Result<Report> {
+    let Job { kit, assignment, submitted, scope, student } = *job;
     let machine = Machine::new(kit.detection());
     let mut report = Report::new(assignment, intake::display_name(submitted), machine);
+    report.set_quarantine(quarantine);
     let visibilities: &[Visibility] = match scope {
         Scope::All if assignment.has_hidden => &[Visibility::Public, Visibility::Hidden],
         _ => {
@@ -132,9 +162,10 @@ pub fn grade(
             work: folder.path().to_path_buf(),
             limits,
             sandbox: kit.sandbox(),
-            tests: assignment.tests(visibility).map(|test| test.name.clone()).collect(),
+            tests: errands(assignment, visibility, student)?,
         };
-        let patience = limits.wall * RUNS_PER_TEST * task.tests.len() as u32 + JUDGE_OVERHEAD;
+        let times: u32 = task.tests.iter().map(|errand| errand.seeds.len() as u32).sum();
+        let patience = limits.wall * RUNS_PER_TEST * times + JUDGE_OVERHEAD;
         let mut graded = 0;
         order::place(&mut Command::new(judge), &task, patience, |line| {
             let event =
@@ -172,6 +203,23 @@ pub fn grade(
         })?;
     }
     Ok(report)
+}
+
+/// The tests of one visibility, with the seeds of their inputs.
+fn errands(assignment: &Assignment, visibility: Visibility, student: &str) -> Result<Vec<Errand>> {
+    let secret = match visibility {
+        Visibility::Public => vec![],
+        Visibility::Hidden => {
+            let path = assignment.folder.join(visibility.file());
+            fs::read(&path).map_err(Error::io("cannot read", &path))?
+        }
+    };
+    let errand = |test: &Test| {
+        let seed = |repeat| seed(student, &assignment.name, &test.name, repeat, &secret);
+        let seeds = (0..test.repeats).map(seed).collect();
+        Errand { name: test.name.clone(), seeds, passes: test.passes() }
+    };
+    Ok(assignment.tests(visibility).map(errand).collect())
 }
 
 fn subfolder(folder: &Path, name: &str) -> Result<std::path::PathBuf> {

@@ -26,8 +26,10 @@
 //! (A panic ends a Rust program with exit code 101, an error that `main` returns with 1. A program
 //! that is to report wrong use should end with another code, such as 2.)
 //!
-//! A test may run the program several times; the judge as a whole is given the time for four runs
-//! at their limit per test, and half a minute besides.
+//! A test may run the program several times. One that depends on who comes first says in `assignment.toml`
+//! how often it is repeated, and how often it has to pass: each time with another seed, and every second
+//! time on a single processor. The judge as a whole is given the time for four runs
+//! at their limit for each time, and half a minute besides.
 //!
 //! Each run takes place in a sandbox and an empty folder of its own, with `PATH`, `HOME`, `TMPDIR` and
 //! `COMMON_WAITS` as its only environment. An observer stands beside it ([`evidence`](crate::evidence)), and
@@ -89,6 +91,9 @@ pub struct Program {
     folder: PathBuf,
     limits: Limits,
     sandbox: Sandbox,
+    /// From which its inputs are made.
+    seed: Cell<u64>,
+    processors: Cell<Option<u32>>,
     caller: io::Stdin,
     runs: Cell<u32>,
     last: Cell<Option<ExitStatus>>,
@@ -123,6 +128,27 @@ impl Program {
         self.execute(args, Some(input.as_ref().to_vec()))
     }
 
+    /// Where the inputs of this test come from: it is another one for each student, and each time that the
+    /// test is repeated, and the same whenever the same student's submission is graded.
+    pub fn seed(&self) -> u64 {
+        self.seed.get()
+    }
+
+    /// A generator of random numbers that begins at the [seed](Program::seed).
+    ///
+    /// ```
+    /// # use autograder::prelude::*;
+    /// fn adds_what_it_is_given(program: &Program) {
+    ///     let mut random = program.random();
+    ///     let (a, b) = (random.u32(1..1000), random.u32(1..1000));
+    ///     let sum = program.run([a.to_string(), b.to_string()]);
+    ///     sum.assert().success().stdout(format!("{}\n", a + b));
+    /// }
+    /// ```
+    pub fn random(&self) -> fastrand::Rng {
+        fastrand::Rng::with_seed(self.seed())
+    }
+
     fn execute(&self, args: Vec<OsString>, input: Option<Vec<u8>>) -> Run {
         let number = self.runs.get() + 1;
         self.runs.set(number);
@@ -146,7 +172,7 @@ impl Program {
             ],
             folder: folder.clone(),
             input,
-            limits: self.limits,
+            limits: Limits { processors: self.processors.get(), ..self.limits },
             sandbox: self.sandbox.clone(),
         };
         let mut witness = Witness::new(self.sandbox.tier);
@@ -269,7 +295,17 @@ pub(crate) struct Task {
     pub(crate) work: PathBuf,
     pub(crate) limits: Limits,
     pub(crate) sandbox: Sandbox,
-    pub(crate) tests: Vec<String>,
+    pub(crate) tests: Vec<Errand>,
+}
+
+/// A test that is to be run.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Errand {
+    pub(crate) name: String,
+    /// One for each time that it runs.
+    pub(crate) seeds: Vec<u64>,
+    /// How often it has to pass.
+    pub(crate) passes: u32,
 }
 
 /// What a judge says, one per line.
@@ -313,20 +349,23 @@ fn judge(tests: &[(&str, Test)]) -> Result<(), String> {
         program: task.program,
         folder: task.folder,
         limits: task.limits,
+        seed: Cell::new(0),
+        processors: Cell::new(None),
         sandbox: task.sandbox,
         caller: io::stdin(),
         runs: Cell::new(0),
         last: Cell::new(None),
         source: Cell::new(None),
     };
-    for name in task.tests {
+    for errand in task.tests {
+        let name = &errand.name;
         let (_, test) = tests
             .iter()
-            .find(|(other, _)| *other == name)
+            .find(|(other, _)| other == name)
             .ok_or_else(|| format!("has no test called {name}"))?;
         reply(&Event::Started { test: name.clone() })?;
         let began = Instant::now();
-        let verdict = examine(*test, &program);
+        let verdict = repeat(*test, &program, &errand);
         let seconds = (began.elapsed().as_secs_f64() * 1000.0).round() / 1000.0;
         let (verdict, message) = match verdict {
             ops::ControlFlow::Continue(finding) => finding,
@@ -340,9 +379,50 @@ fn judge(tests: &[(&str, Test)]) -> Result<(), String> {
             }
         };
         let source = program.source.take();
-        reply(&Event::Finished { test: name, verdict, message, seconds, source })?;
+        reply(&Event::Finished { test: errand.name, verdict, message, seconds, source })?;
     }
     Ok(())
+}
+
+/// A test, as often as it takes: its verdict, or the fault that ends the judge.
+fn repeat(
+    test: Test,
+    program: &Program,
+    errand: &Errand,
+) -> ops::ControlFlow<Option<String>, (Verdict, Option<String>)> {
+    let (repeats, mut passed, mut failed) = (errand.seeds.len() as u32, 0, 0);
+    let mut first = None;
+    for (number, &seed) in errand.seeds.iter().enumerate() {
+        program.seed.set(seed);
+        program.processors.set((number % 2 == 1).then_some(1));
+        match examine(test, program)? {
+            (Verdict::Ok, _) => passed += 1,
+            failure => {
+                failed += 1;
+                first.get_or_insert((number + 1, failure));
+            }
+        }
+        // The rest cannot change it.
+        if passed >= errand.passes || failed > repeats - errand.passes {
+            break;
+        }
+    }
+    let finding = match first {
+        Some((_, finding)) if passed < errand.passes && repeats == 1 => finding,
+        Some((number, (verdict, message))) if passed < errand.passes => {
+            let place = if number % 2 == 0 { ", on a single processor" } else { "" };
+            let message = format!(
+                "it passed {passed} of {} times, and has to pass {} of {repeats}; it failed first at \
+                 time {number}{place}:\n{}",
+                passed + failed,
+                errand.passes,
+                message.unwrap_or_default()
+            );
+            (verdict, Some(message))
+        }
+        _ => (Verdict::Ok, None),
+    };
+    ops::ControlFlow::Continue(finding)
 }
 
 fn reply(event: &Event) -> Result<(), String> {

@@ -52,8 +52,8 @@ pub struct Libraries {
     pub folder: PathBuf,
     /// The files of the libraries that are named in `extern`, by name.
     rlibs: BTreeMap<String, OsString>,
-    /// Where judges are kept.
-    judges: PathBuf,
+    /// Where judges and what else is made once are kept.
+    kept: PathBuf,
 }
 
 impl Kit {
@@ -139,7 +139,12 @@ impl Libraries {
         }
         let folder = store(&kept.join("libraries"), &rustc, &artifacts)
             .map_err(Error::io("cannot keep libraries in", &kept))?;
-        Ok(Libraries { toolchain, folder, rlibs, judges: kept.join("judges") })
+        Ok(Libraries { toolchain, folder, rlibs, kept })
+    }
+
+    /// Where things of this kind are kept that are made once.
+    pub(crate) fn kept(&self, kind: &str) -> PathBuf {
+        self.kept.join(kind)
     }
 
     /// The arguments that make libraries known to `rustc`, for which their folder lies there.
@@ -168,15 +173,16 @@ impl Libraries {
         let source = assignment.folder.join(visibility.file());
         let name =
             format!("{}-{visibility:?}-{:016x}", assignment.name, self.fingerprint(&source)?);
-        let judge = self.judges.join(name);
+        let judges = self.kept("judges");
+        let judge = judges.join(name);
         if judge.is_file() {
             return Ok(judge);
         }
-        fs::create_dir_all(&self.judges).map_err(Error::io("cannot create", &self.judges))?;
+        fs::create_dir_all(&judges).map_err(Error::io("cannot create", &judges))?;
         // In a folder of its own first: another grader may be at the same work, and the compiler
         // puts more files beside its output than it keeps.
-        let folder = tempfile::tempdir_in(&self.judges)
-            .map_err(Error::io("cannot write to", &self.judges))?;
+        let folder =
+            tempfile::tempdir_in(&judges).map_err(Error::io("cannot write to", &judges))?;
         let fresh = folder.path().join("judge");
         let compiler = self.toolchain.join("bin/rustc");
         let mut rustc = Command::new(&compiler);
@@ -314,7 +320,10 @@ fn artifacts_in(messages: &str) -> Vec<Artifact> {
         };
         Some(Artifact { name: target.name.replace('-', "_"), file })
     });
-    artifacts.collect()
+    let mut artifacts: Vec<Artifact> = artifacts.collect();
+    // Cargo tells of them as it comes to them.
+    artifacts.sort_by(|a, b| a.file.cmp(&b.file));
+    artifacts
 }
 
 #[cfg(test)]

@@ -33,6 +33,8 @@
 //! | [`explain`] | why a program hangs: who waits for whom |
 //! | [`judge`] | what a tests file is written with, and the program that it becomes |
 //! | [`grade`] | one submission from file to report |
+//! | [`reference`] | tests that the solution fails score nothing |
+//! | `seed` | where the inputs of a test come from |
 //! | [`report`] | the result, and how it is written |
 //! | [`show`] | the report as a person reads it |
 //! | [`verify`] | proves an assignment: starter, solution, mutants |
@@ -54,9 +56,11 @@ pub mod kit;
 mod order;
 mod pipes;
 pub mod prelude;
+pub mod reference;
 pub mod report;
 pub mod runner;
 pub mod sandbox;
+mod seed;
 pub mod show;
 pub mod solution;
 pub mod text;

@@ -12,7 +12,7 @@ use std::process::ExitCode;
 
 use autograder::assignment::{Course, Visibility};
 use autograder::doctor::Checkup;
-use autograder::grade::{Scope, Step, grade};
+use autograder::grade::{Job, Scope, Step, grade};
 use autograder::kit::Kit;
 use autograder::show::{self, Look};
 use autograder::verify::{Proof, verify};
@@ -69,6 +69,8 @@ enum Verb {
         submission: PathBuf,
         #[command(flatten)]
         output: Output,
+        #[command(flatten)]
+        whose: Whose,
     },
     /// Grade your own program with the public tests
     #[command(after_help = "Examples:
@@ -85,6 +87,8 @@ submission.")]
         submission: Option<PathBuf>,
         #[command(flatten)]
         output: Output,
+        #[command(flatten)]
+        whose: Whose,
     },
     /// Prove assignments: the starter earns what it should, the solution everything, each mutant
     /// its verdict
@@ -119,10 +123,20 @@ submission.")]
     Hold {
         /// The program
         program: PathBuf,
+        /// On how many processors
+        #[arg(long)]
+        processors: Option<u32>,
         /// Its arguments
         #[arg(last = true)]
         args: Vec<OsString>,
     },
+}
+
+#[derive(Args)]
+struct Whose {
+    /// Whose it is: tests make their inputs from this name
+    #[arg(long, value_name = "NAME", default_value = "")]
+    student: String,
 }
 
 #[derive(Args)]
@@ -157,8 +171,9 @@ fn execute(cli: Cli) -> Result<u8, Error> {
     match &cli.command {
         Verb::Keep => return Ok(if build::keep().is_ok() { 0 } else { AT_FAULT }),
         Verb::Launch => return Ok(if sandbox::launch() { 0 } else { AT_FAULT }),
-        Verb::Hold { program, args } => {
-            eprintln!("error: {}: {}", program.display(), sandbox::hold(program, args));
+        Verb::Hold { program, processors, args } => {
+            let error = sandbox::hold(program, args, *processors);
+            eprintln!("error: {}: {error}", program.display());
             return Ok(AT_FAULT);
         }
         Verb::Doctor { json } => return doctor(*json),
@@ -175,11 +190,11 @@ fn execute(cli: Cli) -> Result<u8, Error> {
     };
     match cli.command {
         Verb::List => list(&course),
-        Verb::Run { assignment, submission, output } => {
-            examine(&course, &assignment, Some(&submission), Scope::All, &output)
+        Verb::Run { assignment, submission, output, whose } => {
+            examine(&course, &assignment, Some(&submission), Scope::All, &whose, &output)
         }
-        Verb::Check { assignment, submission, output } => {
-            examine(&course, &assignment, submission.as_deref(), Scope::Public, &output)
+        Verb::Check { assignment, submission, output, whose } => {
+            examine(&course, &assignment, submission.as_deref(), Scope::Public, &whose, &output)
         }
         Verb::Verify { assignments } => prove(&course, assignments),
         Verb::Keep | Verb::Launch | Verb::Hold { .. } | Verb::Doctor { .. } => Ok(0),
@@ -191,13 +206,21 @@ fn examine(
     name: &str,
     submission: Option<&Path>,
     scope: Scope,
+    whose: &Whose,
     output: &Output,
 ) -> Result<u8, Error> {
     let assignment = course.assignment(name)?;
     report::remove_old(&output.result)?;
     let kit = ready_kit(course)?;
     let submission = submission.map_or_else(|| assignment.folder.join("src"), Path::to_path_buf);
-    let report = grade(&kit, &assignment, &submission, scope, &mut |step| eprintln!("{step}"))?;
+    let job = Job {
+        kit: &kit,
+        assignment: &assignment,
+        submitted: &submission,
+        scope,
+        student: &whose.student,
+    };
+    let report = grade(&job, &mut |step| eprintln!("{step}"))?;
     report.write(&output.result)?;
     if output.json {
         print(&report.to_json()?);

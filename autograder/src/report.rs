@@ -2,6 +2,7 @@
 //!
 //! Everything but `seconds` and `machine` is the same wherever the same submission is graded.
 
+use std::collections::BTreeSet;
 use std::env;
 use std::fs;
 use std::io::Write;
@@ -99,6 +100,9 @@ pub enum State {
     /// There was no program to run it on.
     #[serde(rename = "not run")]
     NotRun,
+    /// It was, and the solution has failed it once: it scores nothing.
+    #[serde(rename = "in quarantine")]
+    Quarantined,
     /// It is hidden, and this was a student's own check.
     #[serde(rename = "graded after submission")]
     AfterSubmission,
@@ -166,6 +170,14 @@ impl Report {
         }
     }
 
+    /// What these tests say counts for nothing.
+    pub(crate) fn set_quarantine(&mut self, tests: &BTreeSet<String>) {
+        for test in self.tests.iter_mut().filter(|test| tests.contains(&test.name)) {
+            test.state = State::Quarantined;
+            self.out_of -= test.out_of;
+        }
+    }
+
     /// Enters what was left out of a submission, and what was noticed in it.
     pub(crate) fn take_in(&mut self, submission: &Submission) {
         self.ignored.clone_from(&submission.ignored);
@@ -194,10 +206,13 @@ impl Report {
         let Some(entry) = self.tests.iter_mut().find(|entry| entry.name == test.name) else {
             return;
         };
-        entry.state = State::Graded;
         entry.verdict = Some(verdict);
         entry.seconds = Some(seconds);
         entry.message = message;
+        if entry.state == State::Quarantined {
+            return;
+        }
+        entry.state = State::Graded;
         if verdict == Verdict::Ok {
             entry.points = entry.out_of;
             self.points += entry.out_of;

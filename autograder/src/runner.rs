@@ -78,6 +78,8 @@ pub struct Limits {
     pub file_size: u64,
     /// Open files of one process.
     pub files: u32,
+    /// Processors to run on; all that there are, if it does not say.
+    pub processors: Option<u32>,
 }
 
 impl Default for Limits {
@@ -91,6 +93,7 @@ impl Default for Limits {
             processes: 48,
             file_size: 64 << 20,
             files: 256,
+            processors: None,
         }
     }
 }
@@ -283,7 +286,11 @@ impl Running<'_> {
         let is_held = !holder.as_os_str().is_empty();
         let mut command = Command::new(if is_held { holder } else { &plan.program });
         if is_held {
-            command.arg(sandbox::HOLD).arg(&plan.program).arg("--");
+            command.arg(sandbox::HOLD).arg(&plan.program);
+            if let Some(count) = plan.limits.processors {
+                command.args(["--processors", &count.to_string()]);
+            }
+            command.arg("--");
         } else {
             command.arg0("program");
         }

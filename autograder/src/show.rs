@@ -134,7 +134,10 @@ fn verdict_cell(test: &TestReport) -> Cell {
             let colour = if verdict == Verdict::Ok { Color::Green } else { Color::Red };
             Cell::new(format!("{} ({verdict})", verdict.words())).fg(colour)
         }
+        (State::Quarantined, Some(verdict)) => {
+            Cell::new(format!("{} ({verdict}), counts for nothing", verdict.words()))
+        }
         (State::AfterSubmission, _) => Cell::new("graded after submission"),
-        _ => Cell::new("not run"),
+        (State::Graded | State::Quarantined | State::NotRun, _) => Cell::new("not run"),
     }
 }

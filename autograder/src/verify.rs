@@ -9,8 +9,9 @@ use std::path::Path;
 
 use crate::assignment::{Assignment, FULL_POINTS, Mutant, Visibility};
 use crate::error::{Error, Result};
-use crate::grade::{Scope, Step, grade};
+use crate::grade::{Job, Scope, Step, grade};
 use crate::kit::Kit;
+use crate::reference;
 use crate::report::Report;
 use crate::solution;
 use crate::text;
@@ -75,8 +76,8 @@ pub fn verify(
         .map_err(Error::io("cannot create a folder in", &std::env::temp_dir()))?;
     let mut examine =
         |program: &str, file: &Path, wanted: String, holds: &dyn Fn(&Report) -> bool| {
-            let report =
-                grade(kit, assignment, file, Scope::All, &mut |step| progress(program, step))?;
+            let job = Job { kit, assignment, submitted: file, scope: Scope::All, student: "" };
+            let report = grade(&job, &mut |step| progress(program, step))?;
             let holds = holds(&report);
             if !holds && !report.build_messages.is_empty() {
                 proof.notes.push(format!(
@@ -92,7 +93,7 @@ pub fn verify(
                 got: format!("{}, {} points", report.verdict, report.points),
                 holds,
             });
-            Ok::<(), Error>(())
+            Ok::<Report, Error>(report)
         };
 
     let starter = written(folder.path(), "starter.rs", &cut.starter)?;
@@ -101,9 +102,10 @@ pub fn verify(
         report.exit_code() == 1 && report.build_messages.is_empty() && report.points == earns
     })?;
     let solution = written(folder.path(), "solution.rs", &cut.solution)?;
-    examine("solution", &solution, format!("OK, {FULL_POINTS} points"), &|report| {
+    let report = examine("solution", &solution, format!("OK, {FULL_POINTS} points"), &|report| {
         report.verdict == Verdict::Ok && report.points == FULL_POINTS
     })?;
+    reference::note(kit, assignment, &report)?;
     for mutant in &assignment.manifest.mutants {
         let file = assignment.folder.join("mutants").join(&mutant.file);
         examine(&mutant.file, &file, stated(mutant), &|report| agrees(mutant, report))?;

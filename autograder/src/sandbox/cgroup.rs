@@ -313,6 +313,7 @@ mod tests {
         file_size: 0,
         files: 0,
         sharers: 7,
+        processors: None,
     };
 
     #[test]

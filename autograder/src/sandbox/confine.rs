@@ -104,6 +104,9 @@ pub(super) fn become_program(order: &Order, given: &mut Given) -> Result<Infalli
     sys::close_on_exec_from(3).doing(Step::Confinement, "descriptors")?;
     // Late, because this copy of the launcher may be larger than the program is to become.
     limits::apply(&order.caps, given.grouped, given.others).at(Step::Limits)?;
+    if let Some(count) = order.caps.processors {
+        limits::keep_to(count).doing(Step::Limits, "processors")?;
+    }
     filters.install().doing(Step::Confinement, "seccomp")?;
     if order.program.is_none() {
         sys::leave(0);

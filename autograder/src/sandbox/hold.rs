@@ -11,9 +11,12 @@ use nix::sys::signal::{Signal, raise};
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::Pid;
 
-/// Stops, and becomes the program when it goes on; comes back only with what went wrong.
-pub fn hold(program: &Path, args: &[OsString]) -> io::Error {
-    match raise(Signal::SIGSTOP) {
+use super::limits;
+
+/// Stops, and becomes the program when it goes on, on so many processors; comes back only with what went
+/// wrong.
+pub fn hold(program: &Path, args: &[OsString], processors: Option<u32>) -> io::Error {
+    match processors.map_or(Ok(()), limits::keep_to).and_then(|()| raise(Signal::SIGSTOP)) {
         Ok(()) => Command::new(program).arg0("program").args(args).exec(),
         Err(errno) => errno.into(),
     }

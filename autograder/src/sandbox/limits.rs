@@ -12,7 +12,9 @@
 
 use std::io;
 
+use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::sys::resource::{Resource, setrlimit};
+use nix::unistd::Pid;
 
 use super::plan::Caps;
 
@@ -80,6 +82,18 @@ pub(super) fn apply(caps: &Caps, grouped: bool, others: u32) -> io::Result<()> {
     Ok(())
 }
 
+/// Leaves the calling process, and with it all that it starts, the first so many of its processors.
+pub(super) fn keep_to(processors: u32) -> nix::Result<()> {
+    let this = Pid::from_raw(0);
+    let all = sched_getaffinity(this)?;
+    let mut few = CpuSet::new();
+    let available = (0..CpuSet::count()).filter(|&number| all.is_set(number).unwrap_or(false));
+    for number in available.take(processors as usize) {
+        few.set(number)?;
+    }
+    sched_setaffinity(this, &few)
+}
+
 /// Sets a limit, but never above what is allowed already.
 fn lower(resource: Resource, soft: u64, hard: u64) -> io::Result<()> {
     let (_, most) = nix::sys::resource::getrlimit(resource)?;
@@ -98,7 +112,8 @@ mod tests {
         for (memory, processes) in [(512 << 20, 16), (2_u64 << 30, 33), (1 << 20, 1)] {
             let sharers = processes;
             let cpu = Duration::ZERO;
-            let caps = Caps { cpu, memory, processes, file_size: 0, files: 0, sharers };
+            let caps =
+                Caps { cpu, memory, processes, file_size: 0, files: 0, sharers, processors: None };
             let shares = Shares::of(&caps);
             let all = shares.shared + 2 * shares.scratch + shares.space * u64::from(processes);
             assert!(all <= memory);

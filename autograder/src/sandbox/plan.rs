@@ -34,6 +34,8 @@ pub(super) struct Caps {
     pub(super) files: u32,
     /// Among how many processes memory is divided, where no control group bounds it.
     pub(super) sharers: u32,
+    /// On how many processors.
+    pub(super) processors: Option<u32>,
 }
 
 /// What the launcher is to do.

@@ -119,6 +119,7 @@ fn caps(limits: &Limits, tool: Option<&Tool>) -> Caps {
         processes: limits.processes,
         file_size: limits.file_size,
         files: limits.files,
+        processors: limits.processors,
     }
 }
 

@@ -5,3 +5,4 @@ mod command_line;
 mod course;
 mod intake;
 mod limits;
+mod policy;
