@@ -33,7 +33,7 @@
 //! | [`explain`] | why a program hangs: who waits for whom |
 //! | [`judge`] | what a tests file is written with, and the program that it becomes |
 //! | [`grade`] | one submission from file to report |
-//! | [`reference`] | tests that the solution fails score nothing |
+//! | [`mod@reference`] | tests that the solution fails score nothing |
 //! | `seed` | where the inputs of a test come from |
 //! | [`report`] | the result, and how it is written |
 //! | [`show`] | the report as a person reads it |
