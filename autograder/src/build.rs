@@ -208,11 +208,16 @@ enum Answer {
 /// If there is no order, or nobody to answer to.
 pub fn keep() -> io::Result<()> {
     let order: Order = order::receive()?;
+    // Sources can read it; what the grader's own one says of its user is not for them.
+    let path = match order.sandbox.tier {
+        Tier::None => OsString::from_vec(order.path),
+        _ => "/usr/local/bin:/usr/bin:/bin".into(),
+    };
     let plan = Plan {
         program: order.program,
         args: order.args.into_iter().map(OsString::from_vec).collect(),
         // The linker is looked for in PATH.
-        env: vec![("PATH".into(), OsString::from_vec(order.path))],
+        env: vec![("PATH".into(), path)],
         folder: order.folder,
         input: None,
         limits: Limits {

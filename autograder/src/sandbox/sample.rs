@@ -44,10 +44,20 @@ impl Sample {
 
 /// Whether a process runs or waits for a processor, and for nothing else.
 pub(super) fn is_runnable(pid: i32) -> bool {
-    let stat = fs::read(format!("/proc/{pid}/stat")).unwrap_or_default();
-    let closing = stat.iter().rposition(|&byte| byte == b')');
     // What has ended in the meantime is in nobody's way.
-    closing.is_none_or(|closing| matches!(stat.get(closing + 2), Some(b'R' | b'Z' | b'X') | None))
+    matches!(state(pid), Some(b'R' | b'Z' | b'X') | None)
+}
+
+/// Whether a process has ended, if nobody may have collected it yet.
+pub(super) fn has_ended(pid: i32) -> bool {
+    matches!(state(pid), Some(b'Z' | b'X') | None)
+}
+
+/// The letter in `/proc/PID/stat`; none if there is no such process.
+fn state(pid: i32) -> Option<u8> {
+    let stat = fs::read(format!("/proc/{pid}/stat")).ok()?;
+    let closing = stat.iter().rposition(|&byte| byte == b')')?;
+    stat.get(closing + 2).copied()
 }
 
 /// How many processes and threads this namespace has had, apart from its first one. The last field of

@@ -26,14 +26,14 @@ use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::Signal;
 use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
 use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::Pid;
 
 use super::launch::{OwnFolder, remove_own};
 use super::plan::{Answer, Caps, Fault, Hit, InStep, Lines, Order, Step, tell};
-use super::{Accounting, LAUNCH, Sandbox, Tier, Tool, Used, cgroup};
+use super::{Accounting, LAUNCH, Sandbox, Tier, Tool, Used, cgroup, sample};
 use crate::evidence::left::Leftover;
 use crate::pipes::{Ends, Pipes};
 use crate::runner::{GRACE, Limits, Outcome, Plan, RunError, Stop, Watcher};
@@ -383,9 +383,9 @@ impl<'a> Session<'a> {
         if let Some(root) = self.root.map(Pid::from_raw) {
             let began = Instant::now();
             loop {
-                // It may have become a child of this process.
+                // It may have become a child of this process; or of one that takes its time.
                 let _ = waitpid(root, Some(WaitPidFlag::WNOHANG));
-                if kill(root, None) == Err(Errno::ESRCH) || began.elapsed() > LAST {
+                if sample::has_ended(root.as_raw()) || began.elapsed() > LAST {
                     break;
                 }
                 thread::sleep(Duration::from_millis(1));
