@@ -3,10 +3,19 @@
 //! ```
 //! use autograder::prelude::*;
 //!
-//! autograder::tests! { counts_the_primes_up_to_one_hundred }
+//! autograder::tests! { counts_the_primes_up_to_one_hundred, four_workers_share_the_work }
 //!
 //! fn counts_the_primes_up_to_one_hundred(program: &Program) {
 //!     program.run(["1", "100", "2"]).assert().success().stdout("primes: 25\n");
+//! }
+//!
+//! fn four_workers_share_the_work(program: &Program) {
+//!     let run = program.run(["1", "3000000", "4"]);
+//!     run.assert().success().stdout("primes: 216816\n");
+//!     run.processes()
+//!         .created(at_least(4))
+//!         .ran_together(4).for_at_least(share_of_work(0.25))
+//!         .worked_by_children(at_least(0.8));
 //! }
 //! ```
 //!

@@ -98,3 +98,56 @@ fn a_test_that_the_solution_fails_scores_nothing() {
     // And nobody takes it for sound.
     assert_eq!(course.grade(&["verify"]).code, 1);
 }
+
+#[test]
+fn a_test_of_parallelism_looks_at_processes_and_not_at_the_clock() {
+    let course = Course::new();
+    course.write(
+        "assignments/hello/tests/public.rs",
+        r#"
+use autograder::prelude::*;
+
+autograder::tests! { greets }
+
+fn greets(program: &Program) {
+    let run = program.run(["work"]);
+    run.assert().success();
+    run.processes()
+        .created(at_least(3))
+        .ran_together(3).for_at_least(share_of_work(0.25))
+        .worked_by_children(at_least(0.8));
+}
+"#,
+    );
+    let program = |parent: &str, child: &str| {
+        format!(
+            r#"
+fn work() {{
+    // Time on a processor, which is the same on a busy machine.
+    let worked = || std::fs::read_to_string("/proc/self/schedstat").unwrap()
+        .split(' ').next().unwrap().parse::<u64>().unwrap();
+    while worked() < 80_000_000 {{ std::hint::black_box((0..100_000).sum::<u64>()); }}
+}}
+fn sleep() {{ std::thread::sleep(std::time::Duration::from_millis(100)) }}
+fn main() {{
+    if std::env::args().nth(1).as_deref() == Some("child") {{ return {child}(); }}
+    let own = std::env::current_exe().unwrap();
+    let start = || std::process::Command::new(&own).arg("child").spawn().unwrap();
+    let mut children = [start(), start(), start()];
+    {parent};
+    for child in &mut children {{ child.wait().unwrap(); }}
+}}
+"#
+        )
+    };
+    let verdict = |source: &str| {
+        let graded = course.submit(source);
+        let verdict = graded.result.unwrap()["tests"][0]["verdict"].as_str().unwrap().to_string();
+        (verdict, graded.stdout)
+    };
+    let (honest, said) = verdict(&program("", "work"));
+    assert_eq!(honest, "OK", "{said}");
+    let (decoy, said) = verdict(&program("work()", "sleep"));
+    assert_eq!(decoy, "WA", "{said}");
+    assert!(said.contains("3 processes run together for at least 25 % of the work"), "{said}");
+}
