@@ -104,6 +104,7 @@ impl Watched {
                 all.push(seen);
             }
         }
+        self.look_again(&mut all);
         let known = all.iter().map(|seen| {
             let threads = seen.threads.iter().map(|thread| thread.tid).collect();
             (seen.pid, Known { started: seen.started, counts: seen.counts, threads })
@@ -111,6 +112,27 @@ impl Watched {
         self.known = known.collect();
         all.sort_by_key(|seen| (seen.started, seen.pid));
         all
+    }
+
+    /// Who was looked at before it called `execve`, and its children after they had: it was the program too,
+    /// and its children are not where it began.
+    fn look_again(&self, all: &mut [Seen]) {
+        loop {
+            let parents: HashSet<i32> =
+                all.iter().filter(|seen| seen.counts).map(|seen| seen.parent).collect();
+            let mut is_done = true;
+            for seen in all.iter_mut().filter(|seen| !seen.counts && parents.contains(&seen.pid)) {
+                if let Some((now, _)) = self.visit(seen.pid, Some(seen.started))
+                    && now.counts
+                {
+                    *seen = now;
+                    is_done = false;
+                }
+            }
+            if is_done {
+                break;
+            }
+        }
     }
 
     /// A process and its children; none if it has ended, or is another one by now.
