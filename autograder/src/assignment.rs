@@ -201,7 +201,7 @@ pub struct Test {
     pub title: String,
     /// What it is worth.
     pub points: u32,
-    /// Which tests file it stands in.
+    /// Who may see it, and so which file it stands in.
     pub visibility: Visibility,
     /// What to think about when it fails.
     pub hint: String,
@@ -229,20 +229,41 @@ const MOST_REPEATS: u32 = 100;
 
 /// Who may see a test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 pub enum Visibility {
-    /// The student: `tests/public.rs`.
+    /// The student, from the beginning.
     Public,
-    /// Only the instructor: `tests/hidden.rs`.
+    /// Only the instructor.
     Hidden,
+    /// The instructor, and the student when all have handed in.
+    AfterDue,
 }
 
 impl Visibility {
-    /// The tests file, from the folder of the assignment.
-    pub fn file(self) -> &'static str {
+    /// Where such a test stands.
+    pub fn file(self) -> TestsFile {
         match self {
-            Visibility::Public => "tests/public.rs",
-            Visibility::Hidden => "tests/hidden.rs",
+            Visibility::Public => TestsFile::Public,
+            Visibility::Hidden | Visibility::AfterDue => TestsFile::Hidden,
+        }
+    }
+}
+
+/// The two files of tests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TestsFile {
+    /// What a student's copy has: `tests/public.rs`.
+    Public,
+    /// What it has not: `tests/hidden.rs`.
+    Hidden,
+}
+
+impl TestsFile {
+    /// Its path, from the folder of the assignment.
+    pub fn path(self) -> &'static str {
+        match self {
+            TestsFile::Public => "tests/public.rs",
+            TestsFile::Hidden => "tests/hidden.rs",
         }
     }
 }
@@ -276,15 +297,15 @@ impl Assignment {
             .map_err(|error| wrong("assignment.toml", error.to_string().trim_end().to_string()))?;
         check_manifest(&manifest).map_err(|message| wrong("assignment.toml", message))?;
 
-        let has_hidden = folder.join(Visibility::Hidden.file()).exists();
-        for visibility in [Visibility::Public, Visibility::Hidden] {
-            if visibility == Visibility::Hidden && !has_hidden {
+        let has_hidden = folder.join(TestsFile::Hidden.path()).exists();
+        for file in [TestsFile::Public, TestsFile::Hidden] {
+            if file == TestsFile::Hidden && !has_hidden {
                 continue;
             }
-            let path = folder.join(visibility.file());
+            let path = folder.join(file.path());
             let source = fs::read_to_string(&path).map_err(Error::io("cannot read", &path))?;
-            check_tests_file(&manifest, visibility, &source)
-                .map_err(|message| wrong(visibility.file(), message))?;
+            check_tests_file(&manifest, file, &source)
+                .map_err(|message| wrong(file.path(), message))?;
         }
 
         let assignment = Assignment { name: name.to_string(), folder, manifest, has_hidden };
@@ -297,9 +318,9 @@ impl Assignment {
         self.folder.join("src/main.rs")
     }
 
-    /// The tests of one visibility, in order.
-    pub fn tests(&self, visibility: Visibility) -> impl Iterator<Item = &Test> {
-        self.manifest.tests.iter().filter(move |test| test.visibility == visibility)
+    /// The tests of one file, in order.
+    pub fn tests(&self, file: TestsFile) -> impl Iterator<Item = &Test> {
+        self.manifest.tests.iter().filter(move |test| test.visibility.file() == file)
     }
 
     /// Mutants listed and not there, or there and not listed. A student's copy has no `mutants/`.
@@ -410,12 +431,12 @@ fn check_limits(limits: &RunLimits) -> std::result::Result<(), String> {
 
 fn check_tests_file(
     manifest: &Manifest,
-    visibility: Visibility,
+    file: TestsFile,
     source: &str,
 ) -> std::result::Result<(), String> {
     let there =
         tests_in(source).ok_or("it does not list its tests in `autograder::tests! { ... }`")?;
-    for test in manifest.tests.iter().filter(|test| test.visibility == visibility) {
+    for test in manifest.tests.iter().filter(|test| test.visibility.file() == file) {
         if !there.contains(&test.name) {
             return Err(format!(
                 "assignment.toml lists the test {:?}, which is not here",
@@ -424,10 +445,8 @@ fn check_tests_file(
         }
     }
     for name in &there {
-        if !manifest.tests.iter().any(|test| test.visibility == visibility && test.name == *name) {
-            return Err(format!(
-                "the test {name:?} is not a {visibility:?} test in assignment.toml"
-            ));
+        if !manifest.tests.iter().any(|test| test.visibility.file() == file && test.name == *name) {
+            return Err(format!("the test {name:?} is not a {file:?} test in assignment.toml"));
         }
     }
     Ok(())
@@ -493,6 +512,7 @@ mod tests {
     #[test]
     fn a_complete_manifest_is_taken() {
         check(GOOD).unwrap();
+        check(&GOOD.replace("\"hidden\"", "\"after-due\"")).unwrap();
     }
 
     #[test]
@@ -523,7 +543,7 @@ mod tests {
     #[test]
     fn a_tests_file_and_the_manifest_must_list_the_same_tests() {
         let manifest: Manifest = toml::from_str(GOOD).unwrap();
-        let check = |source: &str| check_tests_file(&manifest, Visibility::Public, source);
+        let check = |source: &str| check_tests_file(&manifest, TestsFile::Public, source);
         check("autograder::tests! {\n    counts, // the only one\n}\n").unwrap();
         assert!(
             check("autograder::tests! {}").unwrap_err().contains("\"counts\", which is not here")

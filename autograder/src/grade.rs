@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use crate::assignment::{Assignment, Test, Visibility};
+use crate::assignment::{Assignment, Test, TestsFile};
 use crate::build::{self, Built};
 use crate::error::{Error, Result};
 use crate::intake;
@@ -109,11 +109,11 @@ pub(crate) fn grade_all(
     let machine = Machine::new(kit.detection());
     let mut report = Report::new(assignment, intake::display_name(submitted), machine);
     report.set_quarantine(quarantine);
-    let visibilities: &[Visibility] = match scope {
-        Scope::All if assignment.has_hidden => &[Visibility::Public, Visibility::Hidden],
+    let files: &[TestsFile] = match scope {
+        Scope::All if assignment.has_hidden => &[TestsFile::Public, TestsFile::Hidden],
         _ => {
             report.set_hidden_aside();
-            &[Visibility::Public]
+            &[TestsFile::Public]
         }
     };
 
@@ -150,19 +150,19 @@ pub(crate) fn grade_all(
         }
     };
 
-    let of = visibilities.iter().map(|&visibility| assignment.tests(visibility).count()).sum();
+    let of = files.iter().map(|&file| assignment.tests(file).count()).sum();
     let mut number = 0;
-    for &visibility in visibilities {
-        progress(Step::Judge(visibility.file()));
-        let judge = libraries.judge(assignment, visibility)?;
+    for &file in files {
+        progress(Step::Judge(file.path()));
+        let judge = libraries.judge(assignment, file)?;
         let limits: Limits = assignment.manifest.limits.into();
         let task = Task {
             program: program.clone(),
-            folder: subfolder(folder.path(), &format!("{visibility:?}"))?,
+            folder: subfolder(folder.path(), &format!("{file:?}"))?,
             work: folder.path().to_path_buf(),
             limits,
             sandbox: kit.sandbox(),
-            tests: errands(assignment, visibility, student)?,
+            tests: errands(assignment, file, student)?,
         };
         let times: u32 = task.tests.iter().map(|errand| errand.seeds.len() as u32).sum();
         let patience = limits.wall * RUNS_PER_TEST * times + JUDGE_OVERHEAD;
@@ -172,7 +172,7 @@ pub(crate) fn grade_all(
                 serde_json::from_str(line).map_err(|error| format!("speaks gibberish: {error}"))?;
             let named = |name: &str| {
                 assignment
-                    .tests(visibility)
+                    .tests(file)
                     .find(|test| test.name == name)
                     .ok_or_else(|| format!("speaks of an unknown test {name:?}"))
             };
@@ -198,19 +198,19 @@ pub(crate) fn grade_all(
             }
         })
         .map_err(|message| Error::Judge {
-            file: format!("assignments/{}/{}", assignment.name, visibility.file()),
+            file: format!("assignments/{}/{}", assignment.name, file.path()),
             message,
         })?;
     }
     Ok(report)
 }
 
-/// The tests of one visibility, with the seeds of their inputs.
-fn errands(assignment: &Assignment, visibility: Visibility, student: &str) -> Result<Vec<Errand>> {
-    let secret = match visibility {
-        Visibility::Public => vec![],
-        Visibility::Hidden => {
-            let path = assignment.folder.join(visibility.file());
+/// The tests of one file, with the seeds of their inputs.
+fn errands(assignment: &Assignment, file: TestsFile, student: &str) -> Result<Vec<Errand>> {
+    let secret = match file {
+        TestsFile::Public => vec![],
+        TestsFile::Hidden => {
+            let path = assignment.folder.join(file.path());
             fs::read(&path).map_err(Error::io("cannot read", &path))?
         }
     };
@@ -219,7 +219,7 @@ fn errands(assignment: &Assignment, visibility: Visibility, student: &str) -> Re
         let seeds = (0..test.repeats).map(seed).collect();
         Errand { name: test.name.clone(), seeds, passes: test.passes() }
     };
-    Ok(assignment.tests(visibility).map(errand).collect())
+    Ok(assignment.tests(file).map(errand).collect())
 }
 
 fn subfolder(folder: &Path, name: &str) -> Result<std::path::PathBuf> {

@@ -19,7 +19,7 @@ use std::time::{Duration, SystemTime};
 
 use serde::Deserialize;
 
-use crate::assignment::{Assignment, Course, Visibility};
+use crate::assignment::{Assignment, Course, TestsFile};
 use crate::error::{Error, Result};
 use crate::sandbox::{self, Detection, Sandbox};
 use crate::text;
@@ -169,10 +169,9 @@ impl Libraries {
     /// # Errors
     ///
     /// [`Error::Assignment`] with what the compiler said, if the tests file does not compile.
-    pub fn judge(&self, assignment: &Assignment, visibility: Visibility) -> Result<PathBuf> {
-        let source = assignment.folder.join(visibility.file());
-        let name =
-            format!("{}-{visibility:?}-{:016x}", assignment.name, self.fingerprint(&source)?);
+    pub fn judge(&self, assignment: &Assignment, file: TestsFile) -> Result<PathBuf> {
+        let source = assignment.folder.join(file.path());
+        let name = format!("{}-{file:?}-{:016x}", assignment.name, self.fingerprint(&source)?);
         let judges = self.kept("judges");
         let judge = judges.join(name);
         if judge.is_file() {
@@ -197,7 +196,7 @@ impl Libraries {
         if !compiled.status.success() {
             let said = text::clean(&compiled.stderr, 8000);
             return Err(Error::Assignment {
-                file: Path::new("assignments").join(&assignment.name).join(visibility.file()),
+                file: Path::new("assignments").join(&assignment.name).join(file.path()),
                 message: format!("the tests do not compile\n{}", text::quote(&said)),
             });
         }

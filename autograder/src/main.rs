@@ -10,7 +10,7 @@ use std::panic;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use autograder::assignment::{Course, Visibility};
+use autograder::assignment::{Course, TestsFile};
 use autograder::doctor::Checkup;
 use autograder::grade::{Job, Scope, Step, grade};
 use autograder::kit::Kit;
@@ -275,8 +275,8 @@ fn list(course: &Course) -> Result<u8, Error> {
     for name in course.names()? {
         match course.assignment(&name) {
             Ok(assignment) => {
-                let public = assignment.tests(Visibility::Public).count();
-                let hidden = assignment.tests(Visibility::Hidden).count();
+                let public = assignment.tests(TestsFile::Public).count();
+                let hidden = assignment.tests(TestsFile::Hidden).count();
                 table.add_row([
                     name,
                     assignment.manifest.title,

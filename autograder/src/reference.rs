@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::assignment::{Assignment, Visibility};
+use crate::assignment::{Assignment, TestsFile};
 use crate::error::{Error, Result};
 use crate::grade::{Job, Scope, Step, grade_all};
 use crate::kit::Kit;
@@ -111,7 +111,7 @@ fn keep(file: &Path, record: &Record) -> io::Result<()> {
 /// Changes with everything that the outcome hangs on.
 fn fingerprint(kit: &Kit, assignment: &Assignment) -> Result<u64> {
     let mut hasher = DefaultHasher::new();
-    let [public, hidden] = [Visibility::Public, Visibility::Hidden].map(Visibility::file);
+    let [public, hidden] = [TestsFile::Public, TestsFile::Hidden].map(TestsFile::path);
     for name in ["assignment.toml", "solution.rs", public, hidden] {
         let path = assignment.folder.join(name);
         if path.is_file() {

@@ -12,7 +12,7 @@ use std::thread;
 
 use serde::Serialize;
 
-use crate::assignment::{Assignment, FULL_POINTS, Test, Visibility};
+use crate::assignment::{Assignment, FULL_POINTS, Test, TestsFile, Visibility};
 use crate::error::{Error, Result};
 use crate::evidence::Source;
 use crate::intake::{Refusal, Submission};
@@ -163,7 +163,8 @@ impl Report {
 
     /// Sets the hidden tests aside: they are not graded here.
     pub(crate) fn set_hidden_aside(&mut self) {
-        for test in self.tests.iter_mut().filter(|test| test.visibility == Visibility::Hidden) {
+        for test in self.tests.iter_mut().filter(|test| test.visibility.file() == TestsFile::Hidden)
+        {
             test.state = State::AfterSubmission;
             self.to_come += test.out_of;
             self.out_of -= test.out_of;

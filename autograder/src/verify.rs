@@ -7,7 +7,7 @@
 use std::fs;
 use std::path::Path;
 
-use crate::assignment::{Assignment, FULL_POINTS, Mutant, Visibility};
+use crate::assignment::{Assignment, FULL_POINTS, Mutant, TestsFile};
 use crate::error::{Error, Result};
 use crate::grade::{Job, Scope, Step, grade};
 use crate::kit::Kit;
@@ -54,7 +54,7 @@ pub fn verify(
     let short = Path::new("assignments").join(&assignment.name);
     if !assignment.has_hidden {
         return Err(Error::Assignment {
-            file: short.join(Visibility::Hidden.file()),
+            file: short.join(TestsFile::Hidden.path()),
             message: "it is not here, and without it nothing can be proved".to_string(),
         });
     }
