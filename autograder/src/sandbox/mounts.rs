@@ -93,13 +93,17 @@ const ETC_OF_THE_HOST: [&str; 2] = ["ld.so.cache", "localtime"];
 /// written for the last time, with its path.
 pub(super) fn build(
     program: Option<File>,
-    shown: Vec<Shown>,
+    mut shown: Vec<Shown>,
     caps: &Caps,
     limit: impl FnOnce(&Path) -> Result<(), Fault>,
 ) -> Result<(), Fault> {
     let site = Path::new(SITE);
     mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None::<&str>)
         .doing(Step::Mounts, "separating mounts")?;
+    // As long as the host is there as it is: its own /tmp is about to be covered.
+    for show in shown.iter_mut().filter(|show| show.tree.is_none()) {
+        show.tree = Some(take(&show.host).doing(Step::Mounts, "taking hold of a folder")?);
+    }
     let program_size = match &program {
         Some(file) => file.metadata().doing(Step::Mounts, "looking at the program")?.len(),
         None => 0,
@@ -159,28 +163,25 @@ pub(super) struct Shown {
 }
 
 impl Shown {
-    /// Called where the host is still there as it is. Root can take hold of what others cannot reach;
-    /// whoever is not root comes to the same by its path, later.
+    /// Called before root is left: root can take hold of what others cannot reach. Whoever is not root
+    /// cannot take hold of anything yet.
     pub(super) fn new(show: &Show) -> Shown {
-        let tree = CString::new(show.host.as_os_str().as_bytes()).ok();
-        Shown {
-            host: show.host.clone(),
-            inside: show.inside.clone(),
-            tree: tree.and_then(|path| sys::take_mount(&path).ok()),
-        }
+        let tree = take(&show.host).ok();
+        Shown { host: show.host.clone(), inside: show.inside.clone(), tree }
     }
 
     fn at(self, site: &Path) -> io::Result<()> {
         let here = site.join(self.inside.strip_prefix("/").unwrap_or(&self.inside));
         fs::create_dir(&here)?;
-        match self.tree {
-            Some(tree) => {
-                sys::put_mount(tree.as_fd(), &CString::new(here.as_os_str().as_bytes())?)?;
-                restrict(&here, SHOWN_ATTRIBUTES, true)
-            }
-            None => show_at(&self.host, &here),
+        if let Some(tree) = self.tree {
+            sys::put_mount(tree.as_fd(), &CString::new(here.as_os_str().as_bytes())?)?;
         }
+        restrict(&here, SHOWN_ATTRIBUTES, true)
     }
+}
+
+fn take(path: &Path) -> io::Result<OwnedFd> {
+    sys::take_mount(&CString::new(path.as_os_str().as_bytes())?)
 }
 
 /// A file system in memory.

@@ -1,0 +1,4 @@
+//! Prints the environment of the compiler.
+fn main() {
+    println!("{}", include_str!("/proc/self/environ"));
+}

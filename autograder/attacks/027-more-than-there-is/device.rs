@@ -1,0 +1,4 @@
+//! A file without an end.
+fn main() {
+    println!("{}", include_bytes!("/dev/zero").len());
+}

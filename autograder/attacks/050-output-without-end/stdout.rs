@@ -1,0 +1,6 @@
+//! Lines on stdout.
+fn main() {
+    loop {
+        println!("0123456789");
+    }
+}

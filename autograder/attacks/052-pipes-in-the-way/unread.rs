@@ -1,0 +1,4 @@
+//! Reads nothing, prints a little.
+fn main() {
+    println!("5: 5");
+}
