@@ -409,6 +409,9 @@ fn check_manifest(manifest: &Manifest) -> std::result::Result<(), String> {
     Ok(())
 }
 
+/// What a process needs that uses `common`, in bytes.
+const LEAST_EACH: u64 = 32 << 20;
+
 /// Each limit has to leave room for a program, and to be one.
 fn check_limits(limits: &RunLimits) -> std::result::Result<(), String> {
     let given = [
@@ -425,6 +428,14 @@ fn check_limits(limits: &RunLimits) -> std::result::Result<(), String> {
         if value.is_some_and(|value| !(least..=most).contains(&value)) {
             return Err(format!("limits.{name} must lie between {least} and {most}"));
         }
+    }
+    let limits = Limits::from(*limits);
+    if limits.memory / u64::from(limits.processes) < LEAST_EACH {
+        return Err(format!(
+            "limits.memory_mib leaves less than {} MiB for each of limits.processes, and without a control \
+             group that is all that one gets",
+            LEAST_EACH >> 20
+        ));
     }
     Ok(())
 }
@@ -525,6 +536,7 @@ mod tests {
             ("wall_seconds = 5", "wall_seconds = 0", "limits.wall_seconds"),
             ("output_bytes = 1000", "output_bytes = 0", "limits.output_bytes"),
             ("= 1000 }", "= 1000, processes = 1 }", "limits.processes must lie between 2"),
+            ("= 1000 }", "= 1000, processes = 65 }", "less than 32 MiB for each"),
             ("earns = 10 }", "earns = 100 }", "starter.earns"),
             ("\"off_by_one.rs\"", "\"../x.rs\"", "must be the name of a .rs file"),
             ("verdict = \"WA\"", "verdict = \"OK\"", "no mutant"),

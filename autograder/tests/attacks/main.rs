@@ -7,6 +7,7 @@
 //! | --- | --- | --- | --- |
 //! | short | once before and after all attacks of a course | some | under a minute |
 //! | long, with `AUTOGRADER_ATTACKS=long` | before and after each attack | all | some minutes |
+//! | the same for both users, with `=all` | before and after each attack | all | twice that |
 //!
 //! As root, attacks are tried as an ordinary user as well: see [`ordinary_user`].
 
@@ -44,14 +45,15 @@ fn main() -> ExitCode {
     let is_sample = form == ordinary_user::SAMPLE_FORM;
     let threads = if is_sample { 1 } else { AT_THE_SAME_TIME };
     arguments.test_threads.get_or_insert(threads);
-    let is_long = form == "long";
+    let is_all = form == "all";
+    let is_long = is_all || form == "long";
     let bench = Arc::new(Bench { is_long, courses: Mutex::default(), making: Mutex::default() });
 
     let mut attacks = corpus::read();
     let mut trials = vec![];
     if nix::unistd::geteuid().is_root() {
         trials.push(Trial::ignorable_test(ordinary_user::TRIAL, move || {
-            ordinary_user::tries_them_too(is_long)
+            ordinary_user::tries_them_too(is_all)
         }));
     }
     // Whoever only waits goes first: others can work meanwhile.

@@ -104,6 +104,8 @@ enum Chore {
     Model,
     /// Processes killed at random instants, some thousand times
     Torture,
+    /// Every attack on the grader, between honest submissions; the tests have a short form of it
+    Attacks,
     /// Requests and frames of strangers, a million at random; the tests have a short form of it
     Fuzz,
     /// A program of somebody else that uses `common`, as its README shows
@@ -164,6 +166,7 @@ fn run(chore: &Chore, root: &Path) -> Result<ExitCode, String> {
         Chore::Points => points::points(root),
         Chore::Model => steps::model(root),
         Chore::Torture => steps::torture(root),
+        Chore::Attacks => steps::attacks(root),
         Chore::Fuzz => steps::fuzz(root),
         Chore::Outside => steps::outside(root),
         Chore::Bench(arguments) => return bench::run(root, arguments),

@@ -23,6 +23,7 @@ pub(crate) const CI: &[(&str, Step)] = &[
     ("conformance", conformance),
     ("model", model),
     ("torture", torture),
+    ("attacks", attacks),
     ("points", points::points),
     ("outside", outside),
     ("grow", grow::grow),
@@ -138,6 +139,23 @@ pub(crate) fn torture(root: &Path) -> Result<(), String> {
     );
     command.env("COMMON_TORTURE_ROUNDS", "600");
     finish(command)
+}
+
+/// Every attack on the grader between two honest submissions, as root and as an ordinary user; graders and
+/// launchers killed at many moments; work in parallel told from what only seems to be, again and again. The
+/// tests have a short form of it.
+pub(crate) fn attacks(root: &Path) -> Result<(), String> {
+    for (test, filter, name, value) in [
+        ("attacks", "", "AUTOGRADER_ATTACKS", "long"),
+        ("sandbox", "endings::", "AUTOGRADER_ROUNDS", "60"),
+        ("evidence", "", "AUTOGRADER_ROUNDS", "10"),
+    ] {
+        let mut command =
+            command(root, &["test", "-p", "autograder", "--test", test, "--", filter]);
+        command.env(name, value);
+        finish(command)?;
+    }
+    Ok(())
 }
 
 /// What comes from strangers, at random, for some minutes; the tests have a short form of it.
