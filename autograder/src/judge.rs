@@ -486,16 +486,15 @@ fn sentence(stop: &Stop, limits: Limits) -> (Verdict, String) {
     match stop {
         Stop::Time => {
             let message = format!(
-                "the program was still running after {} seconds and was ended",
-                limits.wall.as_secs_f64()
+                "the program was still running after {} and was ended",
+                seconds(limits.wall)
             );
             (Verdict::Tle, message)
         }
         Stop::Cpu => {
             let message = format!(
-                "all processes of the program together had used {} seconds of processor time, and \
-                 were ended",
-                limits.cpu.as_secs_f64()
+                "all processes of the program together had used {} of processor time, and were ended",
+                seconds(limits.cpu)
             );
             (Verdict::Tle, message)
         }
@@ -535,6 +534,12 @@ fn sentence(stop: &Stop, limits: Limits) -> (Verdict, String) {
             (Verdict::Pol, message)
         }
     }
+}
+
+/// As in `1 second`, `4 seconds`.
+fn seconds(time: Duration) -> String {
+    let number = time.as_secs_f64();
+    format!("{number} second{}", if time == Duration::from_secs(1) { "" } else { "s" })
 }
 
 fn words_of(payload: &(dyn Any + Send)) -> &str {
