@@ -11,13 +11,15 @@ use std::env;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, Permissions};
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::io;
+use std::io::{self, Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, SystemTime};
 
 use serde::Deserialize;
+use sha2::{Digest, Sha256};
+use tempfile::NamedTempFile;
 
 use crate::assignment::{Assignment, Course, TestsFile};
 use crate::error::{Error, Result};
@@ -29,6 +31,9 @@ pub const OFFERED: &[&str] = &["common"];
 
 /// The libraries that a tests file may use.
 const FOR_JUDGES: &[&str] = &["assert_cmd", "autograder", "predicates"];
+
+/// How many digits name a version of the libraries.
+const DIGITS: usize = 32;
 
 /// How long libraries are kept that nobody uses any more.
 const KEPT: Duration = Duration::from_secs(24 * 3600);
@@ -213,16 +218,11 @@ impl Libraries {
     }
 }
 
-/// A folder with these libraries and nothing else, made once for each of their versions.
+/// A folder with these libraries and nothing else, made once for what is in them.
 fn store(base: &Path, rustc: &Path, artifacts: &[Artifact]) -> io::Result<PathBuf> {
-    let mut hasher = DefaultHasher::new();
-    for file in artifacts.iter().map(|artifact| artifact.file.as_path()).chain([rustc]) {
-        let metadata = fs::metadata(file)?;
-        (file, metadata.modified()?, metadata.len()).hash(&mut hasher);
-    }
-    let folder = base.join(format!("{:016x}", hasher.finish()));
+    fs::create_dir_all(base)?;
+    let folder = base.join(version(base, rustc, artifacts)?);
     if !folder.is_dir() {
-        fs::create_dir_all(base)?;
         // In a folder of its own first: another grader may be at the same work.
         let fresh = tempfile::tempdir_in(base)?;
         for artifact in artifacts {
@@ -243,10 +243,48 @@ fn store(base: &Path, rustc: &Path, artifacts: &[Artifact]) -> io::Result<PathBu
         let used = entry.metadata().and_then(|metadata| metadata.modified());
         let since = used.ok().and_then(|used| used.elapsed().ok());
         if since.is_some_and(|since| since > KEPT) {
-            let _ = fs::remove_dir_all(entry.path());
+            let path = entry.path();
+            let _ = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
         }
     }
     Ok(folder)
+}
+
+/// A digest of compiler and libraries. To read them takes a while, so it is noted under what is known of
+/// them at once: names, lengths, times of change.
+fn version(base: &Path, rustc: &Path, artifacts: &[Artifact]) -> io::Result<String> {
+    let mut hasher = DefaultHasher::new();
+    for file in artifacts.iter().map(|artifact| artifact.file.as_path()).chain([rustc]) {
+        let metadata = fs::metadata(file)?;
+        (file, metadata.modified()?, metadata.len()).hash(&mut hasher);
+    }
+    let note = base.join(format!("{:016x}.version", hasher.finish()));
+    let is_digest =
+        |text: &String| text.len() == DIGITS && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if let Some(version) = fs::read_to_string(&note).ok().filter(is_digest) {
+        return Ok(version);
+    }
+
+    let mut digest = Sha256::new();
+    digest.update(rustc.as_os_str().as_encoded_bytes());
+    let mut chunk = vec![0; 1 << 16];
+    for artifact in artifacts {
+        let mut file = File::open(&artifact.file)?;
+        digest.update(artifact.file_name().as_encoded_bytes());
+        digest.update(file.metadata()?.len().to_le_bytes());
+        loop {
+            match file.read(&mut chunk)? {
+                0 => break,
+                count => digest.update(&chunk[..count]),
+            }
+        }
+    }
+    let bytes = digest.finalize();
+    let version: String = bytes.iter().take(DIGITS / 2).map(|byte| format!("{byte:02x}")).collect();
+    let mut fresh = NamedTempFile::new_in(base)?;
+    fresh.write_all(version.as_bytes())?;
+    fresh.persist(&note).map_err(|error| error.error)?;
+    Ok(version)
 }
 
 fn joined(prefix: &str, path: &Path) -> OsString {
@@ -363,7 +401,15 @@ something else
         assert_ne!(second, first);
         assert_eq!(fs::read_to_string(first.join("libone-1.rlib")).unwrap(), "first");
         assert_eq!(fs::read_to_string(second.join("libone-1.rlib")).unwrap(), "the second");
-        assert_eq!(fs::read_dir(&base).unwrap().count(), 2);
+        let folders = || {
+            let entries = fs::read_dir(&base).unwrap().flatten();
+            entries.filter(|entry| entry.path().is_dir()).count()
+        };
+        assert_eq!(folders(), 2);
+        // What was only built again is the same.
+        File::open(&file).unwrap().set_modified(SystemTime::now() + KEPT).unwrap();
+        assert_eq!(store(&base, &file, &artifacts).unwrap(), second);
+        assert_eq!(folders(), 2);
 
         let long_ago = SystemTime::now() - KEPT * 2;
         File::open(&first).unwrap().set_modified(long_ago).unwrap();
