@@ -162,6 +162,19 @@ pub(super) fn advice(evidence: &Evidence, question: Question) -> Option<String> 
             processes_were(evidence.created.processes)
         ));
     }
+    // First: the others may have ended too soon to be seen together.
+    if !matches!(question, Question::Alive)
+        && let Some(busiest) = busiest_child(evidence)
+        && evidence.share(busiest) >= NEARLY_ALL
+    {
+        return Some(format!(
+            "one child, process {} ({}), did {} of the work; divide the work into equal parts, one \
+             for each child",
+            busiest.pid,
+            busiest.name,
+            percent(evidence.share(busiest))
+        ));
+    }
     if one_after_the_other(evidence) {
         return Some(
             "each began after the one before had ended; start all, then join all".to_string(),
@@ -175,17 +188,6 @@ pub(super) fn advice(evidence: &Evidence, question: Question) -> Option<String> 
             "the first process did {} of the work itself, while its children slept, waited or were \
              not there; move the work into the function that the children run",
             percent(by_first)
-        ));
-    }
-    if let Some(busiest) = busiest_child(evidence)
-        && evidence.share(busiest) >= NEARLY_ALL
-    {
-        return Some(format!(
-            "one child, process {} ({}), did {} of the work; divide the work into equal parts, one \
-             for each child",
-            busiest.pid,
-            busiest.name,
-            percent(evidence.share(busiest))
         ));
     }
     if evidence.alive_at_most.processes < count {
