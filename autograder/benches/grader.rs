@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use autograder::assignment::Course;
 use autograder::evidence::Observer;
-use autograder::grade::{Job, Scope, grade};
+use autograder::grade::{Job, Scope, Submitted, grade};
 use autograder::kit::Kit;
 use autograder::runner::{self, Limits, Plan, Watcher};
 use autograder::sandbox::{Sandbox, Tier, detect};
@@ -181,7 +181,7 @@ fn work(root: &Path) {
         let job = Job {
             kit: &kit,
             assignment: &assignment,
-            submitted: &submitted,
+            submitted: Submitted::At(&submitted),
             scope: Scope::All,
             student: "",
         };

@@ -5,27 +5,36 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
+use tempfile::TempDir;
+
 use crate::assignment::{Assignment, Test, TestsFile};
 use crate::build::{self, Built};
 use crate::error::{Error, Result};
-use crate::intake;
+use crate::intake::{self, Refusal, Submission};
 use crate::judge::{Errand, Event, Task};
 use crate::kit::Kit;
 use crate::order;
 use crate::reference;
 use crate::report::{Machine, Report};
 use crate::runner::Limits;
+use crate::sandbox;
 use crate::seed::seed;
+use crate::tree;
 
 /// How many runs at their limit the judge is given time for, per test.
 const RUNS_PER_TEST: u32 = 4;
 
 /// And what it may need besides.
 const JUDGE_OVERHEAD: Duration = Duration::from_secs(30);
+
+/// When a folder whose process has ended is taken to be nobody's: the process may be one of another
+/// namespace.
+const ABANDONED: Duration = Duration::from_secs(3600);
 
 /// Which tests are graded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,15 +86,45 @@ pub struct Job<'a> {
     pub kit: &'a Kit,
     /// The assignment.
     pub assignment: &'a Assignment,
-    /// The submission: a file, a folder or an archive.
-    pub submitted: &'a Path,
+    /// The submission.
+    pub submitted: Submitted<'a>,
     /// With which tests.
     pub scope: Scope,
     /// Whose it is, by any name that is always the same: inputs come from it. Empty for nobody in particular.
     pub student: &'a str,
 }
 
-/// Grades one submission: a file, a folder or an archive.
+/// What was handed in.
+#[derive(Clone, Copy, Debug)]
+pub enum Submitted<'a> {
+    /// A file, a folder or an archive at this path.
+    At(&'a Path),
+    /// A program of the course itself, which lies in no file of its own.
+    Text {
+        /// What it is called in the report.
+        name: &'a str,
+        /// Its only source.
+        source: &'a str,
+    },
+}
+
+impl Submitted<'_> {
+    fn name(self) -> String {
+        match self {
+            Submitted::At(path) => intake::display_name(path),
+            Submitted::Text { name, .. } => name.to_string(),
+        }
+    }
+
+    fn take(self) -> std::result::Result<Submission, Refusal> {
+        match self {
+            Submitted::At(path) => intake::take(path),
+            Submitted::Text { name, source } => Ok(Submission::of_text(name, source)),
+        }
+    }
+}
+
+/// Grades one submission.
 ///
 /// # Errors
 ///
@@ -107,7 +146,7 @@ pub(crate) fn grade_all(
 ) -> Result<Report> {
     let Job { kit, assignment, submitted, scope, student } = *job;
     let machine = Machine::new(kit.detection());
-    let mut report = Report::new(assignment, intake::display_name(submitted), machine);
+    let mut report = Report::new(assignment, submitted.name(), machine);
     report.set_quarantine(quarantine);
     let files: &[TestsFile] = match scope {
         Scope::All if assignment.has_hidden => &[TestsFile::Public, TestsFile::Hidden],
@@ -117,7 +156,7 @@ pub(crate) fn grade_all(
         }
     };
 
-    let submission = match intake::take(submitted) {
+    let submission = match submitted.take() {
         Ok(submission) => {
             report.take_in(&submission);
             submission
@@ -133,11 +172,16 @@ pub(crate) fn grade_all(
     }
     let libraries = kit.libraries()?;
 
+    let mut judges = vec![];
+    for &file in files {
+        progress(Step::Judge(file.path()));
+        judges.push((file, libraries.judge(assignment, file)?));
+    }
+
     progress(Step::Building);
-    let folder = tempfile::Builder::new()
-        .prefix("grade-")
-        .tempdir()
-        .map_err(Error::io("cannot create a folder in", &std::env::temp_dir()))?;
+    // From here on, keeper or judge removes it if this process is killed.
+    let folder =
+        work_folder().map_err(Error::io("cannot create a folder in", &std::env::temp_dir()))?;
     let manifest = &assignment.manifest;
     let program = match build::build(kit, kit.sandbox(), manifest, &submission, folder.path())? {
         Built::Program { program, messages } => {
@@ -152,9 +196,7 @@ pub(crate) fn grade_all(
 
     let of = files.iter().map(|&file| assignment.tests(file).count()).sum();
     let mut number = 0;
-    for &file in files {
-        progress(Step::Judge(file.path()));
-        let judge = libraries.judge(assignment, file)?;
+    for (file, judge) in judges {
         let limits: Limits = assignment.manifest.limits.into();
         let task = Task {
             program: program.clone(),
@@ -220,6 +262,22 @@ fn errands(assignment: &Assignment, file: TestsFile, student: &str) -> Result<Ve
         Errand { name: test.name.clone(), seeds, passes: test.passes() }
     };
     Ok(assignment.tests(file).map(errand).collect())
+}
+
+/// A folder for one submission. It bears the number of this process: those of graders that were killed in
+/// the wrong moment are removed.
+fn work_folder() -> io::Result<TempDir> {
+    const PREFIX: &str = "grade-";
+    for entry in fs::read_dir(std::env::temp_dir())?.flatten() {
+        let is_old = || {
+            let changed = entry.metadata().and_then(|metadata| metadata.modified());
+            changed.ok().and_then(|moment| moment.elapsed().ok()).is_some_and(|age| age > ABANDONED)
+        };
+        if tree::owner_has_ended(&entry.file_name(), PREFIX) && is_old() {
+            sandbox::remove_own(&entry.path());
+        }
+    }
+    tempfile::Builder::new().prefix(&format!("{PREFIX}{}-", std::process::id())).tempdir()
 }
 
 fn subfolder(folder: &Path, name: &str) -> Result<std::path::PathBuf> {

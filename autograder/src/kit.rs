@@ -35,7 +35,7 @@ const FOR_JUDGES: &[&str] = &["assert_cmd", "autograder", "predicates"];
 /// How many digits name a version of the libraries.
 const DIGITS: usize = 32;
 
-/// How long libraries are kept that nobody uses any more.
+/// How long libraries and judges are kept that nobody uses any more.
 const KEPT: Duration = Duration::from_secs(24 * 3600);
 
 /// What is needed to build submissions and judges. Made ready at the first use.
@@ -180,9 +180,11 @@ impl Libraries {
         let judges = self.kept("judges");
         let judge = judges.join(name);
         if judge.is_file() {
+            use_again(&judge);
             return Ok(judge);
         }
         fs::create_dir_all(&judges).map_err(Error::io("cannot create", &judges))?;
+        sweep(&judges);
         // In a folder of its own first: another grader may be at the same work, and the compiler
         // puts more files beside its output than it keeps.
         let folder =
@@ -237,9 +239,19 @@ fn store(base: &Path, rustc: &Path, artifacts: &[Artifact]) -> io::Result<PathBu
             result => result?,
         }
     }
-    // Says that it is in use.
-    let _ = File::open(&folder)?.set_modified(SystemTime::now());
-    for entry in fs::read_dir(base)?.flatten() {
+    use_again(&folder);
+    sweep(base);
+    Ok(folder)
+}
+
+/// Notes that something kept is in use. Where that cannot be noted, it is made again some day.
+fn use_again(path: &Path) {
+    let _ = File::open(path).and_then(|file| file.set_modified(SystemTime::now()));
+}
+
+/// Removes what nobody has used for long, and what a grader has left that was killed at its work.
+fn sweep(base: &Path) {
+    for entry in fs::read_dir(base).into_iter().flatten().flatten() {
         let used = entry.metadata().and_then(|metadata| metadata.modified());
         let since = used.ok().and_then(|used| used.elapsed().ok());
         if since.is_some_and(|since| since > KEPT) {
@@ -247,7 +259,6 @@ fn store(base: &Path, rustc: &Path, artifacts: &[Artifact]) -> io::Result<PathBu
             let _ = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
         }
     }
-    Ok(folder)
 }
 
 /// A digest of compiler and libraries. To read them takes a while, so it is noted under what is known of

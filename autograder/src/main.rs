@@ -12,7 +12,7 @@ use std::process::ExitCode;
 
 use autograder::assignment::{Course, TestsFile};
 use autograder::doctor::Checkup;
-use autograder::grade::{Job, Scope, Step, grade};
+use autograder::grade::{Job, Scope, Step, Submitted, grade};
 use autograder::kit::Kit;
 use autograder::show::{self, Look};
 use autograder::verify::{Proof, verify};
@@ -216,7 +216,7 @@ fn examine(
     let job = Job {
         kit: &kit,
         assignment: &assignment,
-        submitted: &submission,
+        submitted: Submitted::At(&submission),
         scope,
         student: &whose.student,
     };

@@ -12,6 +12,8 @@
 //! (proc(5)).
 
 use std::collections::HashSet;
+use std::ffi::OsStr;
+use std::path::Path;
 use std::time::{Duration, Instant};
 use std::{fs, io, process, thread};
 
@@ -184,6 +186,13 @@ fn parse_stat(stat: &[u8]) -> Option<Process> {
     Some(Process { pid, name, parent, ended: matches!(state, "Z" | "X") })
 }
 
+/// Whether a name belongs to a process that is no more: behind the prefix stands its number, and a `-`.
+pub(crate) fn owner_has_ended(name: &OsStr, prefix: &str) -> bool {
+    let owner = name.to_str().and_then(|name| name.strip_prefix(prefix)?.split_once('-'));
+    let owner = owner.and_then(|(number, _)| number.parse::<u32>().ok());
+    owner.is_some_and(|pid| !Path::new("/proc").join(pid.to_string()).exists())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -198,6 +207,17 @@ mod tests {
     #[test]
     fn a_zombie_has_ended() {
         assert!(parse_stat(b"42 (a) Z 17 42").unwrap().ended);
+    }
+
+    #[test]
+    fn a_name_tells_whether_its_owner_has_ended() {
+        let mut child = process::Command::new("true").spawn().unwrap();
+        child.wait().unwrap();
+        let has_ended = |name: &str| owner_has_ended(OsStr::new(name), "grade-");
+        assert!(has_ended(&format!("grade-{}-x", child.id())));
+        for name in [format!("grade-{}-x", process::id()), "grade-x-1".into(), "other".into()] {
+            assert!(!has_ended(&name), "{name}");
+        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use crate::assignment::{Assignment, FULL_POINTS, Mutant, TestsFile};
 use crate::error::{Error, Result};
-use crate::grade::{Job, Scope, Step, grade};
+use crate::grade::{Job, Scope, Step, Submitted, grade};
 use crate::kit::Kit;
 use crate::reference;
 use crate::report::Report;
@@ -72,51 +72,47 @@ pub fn verify(
         ));
     }
 
-    let folder = tempfile::tempdir()
-        .map_err(Error::io("cannot create a folder in", &std::env::temp_dir()))?;
-    let mut examine =
-        |program: &str, file: &Path, wanted: String, holds: &dyn Fn(&Report) -> bool| {
-            let job = Job { kit, assignment, submitted: file, scope: Scope::All, student: "" };
-            let report = grade(&job, &mut |step| progress(program, step))?;
-            let holds = holds(&report);
-            if !holds && !report.build_messages.is_empty() {
-                proof.notes.push(format!(
-                    "{}, {program}: the compiler says\n{}",
-                    assignment.name,
-                    text::quote(&report.build_messages)
-                ));
-            }
-            proof.rows.push(Row {
-                assignment: assignment.name.clone(),
-                program: program.to_string(),
-                wanted,
-                got: format!("{}, {} points", report.verdict, report.points),
-                holds,
-            });
-            Ok::<Report, Error>(report)
-        };
+    let mut examine = |program: &str,
+                       submitted: Submitted<'_>,
+                       wanted: String,
+                       holds: &dyn Fn(&Report) -> bool| {
+        let job = Job { kit, assignment, submitted, scope: Scope::All, student: "" };
+        let report = grade(&job, &mut |step| progress(program, step))?;
+        let holds = holds(&report);
+        if !holds && !report.build_messages.is_empty() {
+            proof.notes.push(format!(
+                "{}, {program}: the compiler says\n{}",
+                assignment.name,
+                text::quote(&report.build_messages)
+            ));
+        }
+        proof.rows.push(Row {
+            assignment: assignment.name.clone(),
+            program: program.to_string(),
+            wanted,
+            got: format!("{}, {} points", report.verdict, report.points),
+            holds,
+        });
+        Ok::<Report, Error>(report)
+    };
 
-    let starter = written(folder.path(), "starter.rs", &cut.starter)?;
+    let starter = Submitted::Text { name: "starter.rs", source: &cut.starter };
     let earns = assignment.manifest.starter.earns;
-    examine("starter", &starter, format!("builds, {earns} points"), &|report| {
+    examine("starter", starter, format!("builds, {earns} points"), &|report| {
         report.exit_code() == 1 && report.build_messages.is_empty() && report.points == earns
     })?;
-    let solution = written(folder.path(), "solution.rs", &cut.solution)?;
-    let report = examine("solution", &solution, format!("OK, {FULL_POINTS} points"), &|report| {
+    let solution = Submitted::Text { name: "solution.rs", source: &cut.solution };
+    let report = examine("solution", solution, format!("OK, {FULL_POINTS} points"), &|report| {
         report.verdict == Verdict::Ok && report.points == FULL_POINTS
     })?;
     reference::note(kit, assignment, &report)?;
     for mutant in &assignment.manifest.mutants {
         let file = assignment.folder.join("mutants").join(&mutant.file);
-        examine(&mutant.file, &file, stated(mutant), &|report| agrees(mutant, report))?;
+        examine(&mutant.file, Submitted::At(&file), stated(mutant), &|report| {
+            agrees(mutant, report)
+        })?;
     }
     Ok(proof)
-}
-
-fn written(folder: &Path, name: &str, text: &str) -> Result<std::path::PathBuf> {
-    let path = folder.join(name);
-    fs::write(&path, text).map_err(Error::io("cannot write", &path))?;
-    Ok(path)
 }
 
 fn stated(mutant: &Mutant) -> String {

@@ -27,6 +27,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::plan::{Caps, Hit};
+use crate::tree;
 
 /// How the names of all groups begin.
 const PREFIX: &str = "autograder-";
@@ -208,11 +209,7 @@ fn remove(folder: &Path) {
 /// Removes the empty groups of graders that are no more.
 fn sweep(parent: &Path) {
     for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
-        let name = entry.file_name();
-        let owner = name
-            .to_str()
-            .and_then(|name| name.strip_prefix(PREFIX)?.split('-').next()?.parse::<u32>().ok());
-        if owner.is_some_and(|pid| !Path::new("/proc").join(pid.to_string()).exists()) {
+        if tree::owner_has_ended(&entry.file_name(), PREFIX) {
             // Refused where something still runs in it.
             let _ = fs::remove_dir(entry.path());
         }

@@ -1,4 +1,5 @@
-//! A process that becomes a program when it is told to: where there is no launcher to do that.
+//! A process that becomes a program when it is told to: where there is no launcher to do that. Like one,
+//! it ends with whoever has started it.
 
 use std::ffi::OsString;
 use std::io;
@@ -7,6 +8,7 @@ use std::path::Path;
 use std::process::Command;
 
 use nix::errno::Errno;
+use nix::sys::prctl;
 use nix::sys::signal::{Signal, raise};
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::Pid;
@@ -16,7 +18,10 @@ use super::limits;
 /// Stops, and becomes the program when it goes on, on so many processors; comes back only with what went
 /// wrong.
 pub fn hold(program: &Path, args: &[OsString], processors: Option<u32>) -> io::Error {
-    match processors.map_or(Ok(()), limits::keep_to).and_then(|()| raise(Signal::SIGSTOP)) {
+    let ready = prctl::set_pdeathsig(Signal::SIGKILL)
+        .and_then(|()| processors.map_or(Ok(()), limits::keep_to))
+        .and_then(|()| raise(Signal::SIGSTOP));
+    match ready {
         Ok(()) => Command::new(program).arg0("program").args(args).exec(),
         Err(errno) => errno.into(),
     }

@@ -487,7 +487,7 @@ impl Drop for OwnFolder {
 }
 
 /// Removes a folder of ours; one that somebody else has put there is left alone.
-pub(super) fn remove_own(path: &Path) {
+pub(crate) fn remove_own(path: &Path) {
     let own = fs::symlink_metadata(path)
         .is_ok_and(|metadata| metadata.is_dir() && metadata.uid() == geteuid().as_raw());
     if own {

@@ -76,6 +76,7 @@ use serde::{Deserialize, Serialize};
 pub(crate) use hold::await_stop;
 pub use hold::hold;
 pub use launch::launch;
+pub(crate) use launch::remove_own;
 pub use plan::{Fault, Step};
 pub use tier::{Detection, Shortfall, Tier, detect};
 

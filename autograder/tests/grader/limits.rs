@@ -3,11 +3,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Child;
+use std::time::{Duration, SystemTime};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::course::{Course, Graded, MANIFEST, has_ended, is_submission, wait_until};
+use crate::course::{Course, GOOD, Graded, MANIFEST, has_ended, is_submission, wait_until};
 
 /// What each test got, in order.
 fn verdicts(graded: &Graded) -> Vec<String> {
@@ -181,6 +182,31 @@ fn nothing_is_left_when_the_grader_is_killed_while_the_compiler_runs() {
     nothing_is_left_after(Signal::SIGKILL, &Course::new(), source, |programs| {
         programs.iter().any(|program| program.ends_with("rustc"))
     });
+}
+
+#[test]
+fn nothing_is_left_when_the_grader_is_killed_at_the_solution() {
+    let course = Course::new();
+    // The solution waits for ever, in an assignment that nobody has graded yet.
+    let patient = MANIFEST.replace("wall_seconds = 4", "wall_seconds = 599");
+    course.write("assignments/hello/assignment.toml", &patient);
+    course.write("assignments/hello/solution.rs", "fn main() { loop { std::thread::park() } }");
+    nothing_is_left_after(Signal::SIGKILL, &course, GOOD, |programs| {
+        programs.iter().any(|program| is_submission(program))
+    });
+}
+
+#[test]
+fn what_a_killed_grader_has_left_is_removed_by_the_next() {
+    let course = Course::new();
+    let mut gone = std::process::Command::new("true").spawn().unwrap();
+    gone.wait().unwrap();
+    let left = course.at(&format!("temporary/grade-{}-x", gone.id()));
+    fs::create_dir(&left).unwrap();
+    let long_ago = SystemTime::now() - Duration::from_secs(7200);
+    fs::File::open(&left).unwrap().set_modified(long_ago).unwrap();
+    // Which looks whether anything is left.
+    assert_eq!(course.submit(GOOD).code, 0);
 }
 
 /// A grader that does not outlive its test.
