@@ -366,13 +366,15 @@ fn judge(tests: &[(&str, Test)]) -> Result<(), String> {
         last: Cell::new(None),
         source: Cell::new(None),
     };
+    // If nobody hears it, the grader is gone between two runs.
+    let tell = |event: Event| reply(&event).inspect_err(|_| drop(fs::remove_dir_all(&task.work)));
     for errand in task.tests {
         let name = &errand.name;
         let (_, test) = tests
             .iter()
             .find(|(other, _)| other == name)
             .ok_or_else(|| format!("has no test called {name}"))?;
-        reply(&Event::Started { test: name.clone() })?;
+        tell(Event::Started { test: name.clone() })?;
         let began = Instant::now();
         let verdict = repeat(*test, &program, &errand);
         let seconds = (began.elapsed().as_secs_f64() * 1000.0).round() / 1000.0;
@@ -383,12 +385,12 @@ fn judge(tests: &[(&str, Test)]) -> Result<(), String> {
             }
             ops::ControlFlow::Break(None) => {
                 // The grader is gone: nobody else will remove it now.
-                let _ = fs::remove_dir_all(task.work);
+                let _ = fs::remove_dir_all(&task.work);
                 return Ok(());
             }
         };
         let source = program.source.take();
-        reply(&Event::Finished { test: errand.name, verdict, message, seconds, source })?;
+        tell(Event::Finished { test: errand.name, verdict, message, seconds, source })?;
     }
     Ok(())
 }
